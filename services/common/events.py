@@ -1,0 +1,63 @@
+"""What a daemon tells: JSON lines, one event each, appended to its log.
+
+Every event has ``t`` (seconds since the epoch, wall clock, microseconds), ``service``, ``event`` and fields of its own. The kinds of
+events are constants here, because `testbed.observe` reads what daemons write. Fields of one exchange are linked by ``trace_id``
+(`X-Amzn-Trace-Id`'s Root), ``cf_id`` (`X-Amz-Cf-Id`), a client's ``peer`` (``address:port``), or a DNS name and type.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from typing import Any
+
+import msgspec
+
+DNS_QUERY = "dns_query"
+"""A query answered: name, type, rcode, answers (strings), peer, transport, source (authoritative|cache|recursive), duration_ms, zone, policy."""
+DNS_UPSTREAM = "dns_upstream"
+"""A resolver's question to another server and its answer: name, type, server (address), outcome (answer|referral|nxdomain|nodata|timeout), duration_ms."""
+EDGE_REQUEST = "edge_request"
+"""CloudFront, one request done: cf_id, trace_id, method, host, uri, status, result (Hit|Miss|RefreshHit|Error|Redirect), pop, peer, behavior, origin_peer,
+local (address:port used towards the origin), origin_dns_ms, origin_connect_ms, origin_tls_ms, origin_wait_ms, origin_reused, duration_ms, age_s."""
+ALB_REQUEST = "alb_request"
+"""ALB, one request done: trace_id, cf_id, method, host, uri, status, target_status, rule (origin), action, target_group, target (id), target_peer, local, peer,
+connect_ms, target_wait_ms, target_reused, duration_ms, error_reason."""
+TARGET_HEALTH = "target_health"
+"""ALB, a target changed state: target_group, target, state (initial|healthy|unhealthy), reason."""
+APP_REQUEST = "app_request"
+"""The instance's application, one request done: trace_id, cf_id, method, uri, status, peer, duration_ms, sql (list of {statement, duration_ms, rows})."""
+READY = "ready"
+STARTED = "started"
+STOPPED = "stopped"
+FAILED = "failed"
+
+FLUSH_AFTER_S = 0.02
+
+
+class EventLog:
+    """An append-only log. `emit` is cheap and never blocks on the disk's latency for long: lines are gathered and written at once.
+
+    With `flush_soon` (a callable that schedules `flush`), lines wait for it; without, every line is written at once.
+    """
+
+    def __init__(self, service: str, descriptor: int) -> None:
+        self._service = service
+        self._descriptor = descriptor
+        self._encoder = msgspec.json.Encoder(enc_hook=str)
+        self._lines: list[bytes] = []
+        self.flush_soon: Any = None
+
+    def emit(self, event: str, **fields: Any) -> None:
+        """Append one event. Values are JSON's; addresses become strings."""
+        self._lines.append(self._encoder.encode({"t": round(time.time(), 6), "service": self._service, "event": event, **fields}))
+        if self.flush_soon is None:
+            self.flush()
+        elif len(self._lines) == 1:
+            self.flush_soon(self.flush)
+
+    def flush(self) -> None:
+        """Write what has gathered, as one write to a descriptor opened for appending."""
+        lines, self._lines = self._lines, []
+        if lines:
+            os.write(self._descriptor, b"\n".join(lines) + b"\n")

@@ -1,0 +1,29 @@
+"""Elastic IP addresses: public addresses that stay yours, whatever they are associated with.
+
+Source: VPC user guide, "Internet gateways" (documented); CloudFormation, "AWS::EC2::EIP".
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from ipaddress import IPv4Address
+
+from testbed.model.values import Fault, address, address_faults
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ElasticIp:
+    """An allocation. `public_ip` None takes a free address of the Region's pool. A NAT gateway names the allocation itself."""
+
+    id: str
+    region: str
+    public_ip: IPv4Address | None = None
+    instance_id: str | None = None
+    network_interface_id: str | None = None
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "public_ip", address(self.public_ip))
+
+    def faults(self) -> tuple[Fault, ...]:
+        """What is wrong with the allocation by itself."""
+        return tuple(address_faults(self.id, "public_ip", self.public_ip))

@@ -1,0 +1,25 @@
+"""Application Load Balancers: one node, with an address of its own, in each enabled Availability Zone.
+
+How a target is chosen is the daemon's: `services/alb`. Source: ELB user guide, "Application Load Balancers", "How Elastic Load Balancing works" (documented).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from testbed.model.values import Fault
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LoadBalancer:
+    """A load balancer with one node per subnet of `subnets`. `scheme` is ``internet-facing`` or ``internal``."""
+
+    id: str
+    type: str = "application"
+    scheme: str = "internet-facing"
+    subnets: tuple[str, ...] = ()
+    security_groups: tuple[str, ...] = ()
+    idle_timeout_seconds: int = 60
+
+    def faults(self) -> tuple[Fault, ...]:
+        return ()

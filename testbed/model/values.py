@@ -1,0 +1,111 @@
+"""The small words every resource speaks: addresses, packets, ports, verdicts, faults, and where a verdict came from.
+
+`address`, `network` and `interface` normalise what a topology file holds: a string becomes an `ipaddress` object;
+a string that is none stays a string, so that a value with a mistake can be built and its `faults()` can name it.
+Host bits in a CIDR are dropped silently, as AWS does (VPC user guide, "VPC CIDR blocks"; documented).
+"""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Iterable
+from dataclasses import dataclass
+from ipaddress import IPv4Address, IPv4Network, ip_address, ip_network
+
+ANYWHERE = ip_network("0.0.0.0/0")
+
+
+class Protocol(enum.IntEnum):
+    """IANA protocol numbers that AWS rules name; ANY is AWS's own -1."""
+
+    ANY = -1
+    ICMP = 1
+    TCP = 6
+    UDP = 17
+
+
+class Verdict(enum.Enum):
+    ALLOW = "allow"
+    DENY = "deny"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Fault:
+    """One mistake in a topology: the resource, what is wrong, and what to do about it."""
+
+    resource: str
+    problem: str
+    remedy: str
+
+    def __str__(self) -> str:
+        return f"{self.resource}: {self.problem} (remedy: {self.remedy})"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PortRange:
+    """Inclusive range of TCP or UDP ports."""
+
+    first: int = 0
+    last: int = 65535
+
+    @property
+    def is_valid(self) -> bool:
+        return 0 <= self.first <= self.last <= 65535
+
+    def __contains__(self, port: int) -> bool:
+        return self.first <= port <= self.last
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Packet:
+    """The header fields that AWS rules look at. Ports are None where the protocol has none or the packet is a later fragment."""
+
+    source: IPv4Address
+    destination: IPv4Address
+    protocol: Protocol
+    source_port: int | None = None
+    destination_port: int | None = None
+    icmp_type: int | None = None
+    icmp_code: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Decision:
+    """A verdict and the rule that gave it, as users name it: ``acl-web#100``."""
+
+    verdict: Verdict
+    origin: str
+
+
+def address(value: IPv4Address | str | None) -> IPv4Address | str | None:
+    """`value` as an address if it is one, else unchanged."""
+    if isinstance(value, str):
+        try:
+            parsed = ip_address(value)
+        except ValueError:
+            return value
+        return parsed if isinstance(parsed, IPv4Address) else value
+    return value
+
+
+def network(value: IPv4Network | str) -> IPv4Network | str:
+    """`value` as a network, host bits dropped, if it is one, else unchanged."""
+    if isinstance(value, str):
+        try:
+            parsed = ip_network(value, strict=False)
+        except ValueError:
+            return value
+        return parsed if isinstance(parsed, IPv4Network) else value
+    return value
+
+
+def network_faults(resource: str, name: str, value: object) -> Iterable[Fault]:
+    """The fault of a CIDR field that holds no IPv4 CIDR."""
+    if not isinstance(value, IPv4Network):
+        yield Fault(resource=resource, problem=f"{name} {value!r} is not an IPv4 CIDR block", remedy="write it as 10.0.0.0/16")
+
+
+def address_faults(resource: str, name: str, value: object) -> Iterable[Fault]:
+    """The fault of an address field that holds neither None nor an IPv4 address."""
+    if value is not None and not isinstance(value, IPv4Address):
+        yield Fault(resource=resource, problem=f"{name} {value!r} is not an IPv4 address", remedy="write it as 10.0.0.10, or leave it out to get a free one")

@@ -1,0 +1,26 @@
+"""The layout of packet marks and connection marks inside a VPC fabric.
+
+Packet mark (`meta mark`), set in prerouting, read by `ip rule` and by the filter chains:
+
+    bits 0-11   route table of the sender's subnet (0: none, the main table decides)
+    bits 12-15  Availability Zone of the sender, 1-15
+    bit  16     SAME_SUBNET: sender and destination share a subnet, so no route table and no network ACL applies
+
+Connection mark (`ct mark`): whose interface has admitted this flow. A flow continues at an end because that end's bit is set,
+never merely because the connection is established.
+
+    bit  0      ORIGINATOR_ADMITTED: the interface which sent the flow's first packet
+    bit  1      RESPONDER_ADMITTED: the interface to which that packet went
+"""
+
+from __future__ import annotations
+
+ROUTE_TABLE_BITS = 12
+ROUTE_TABLE_MASK = (1 << ROUTE_TABLE_BITS) - 1
+AVAILABILITY_ZONE_SHIFT = ROUTE_TABLE_BITS
+AVAILABILITY_ZONE_MASK = 0xF << AVAILABILITY_ZONE_SHIFT
+SAME_SUBNET = 1 << 16
+
+ORIGINATOR_ADMITTED = 1 << 0
+RESPONDER_ADMITTED = 1 << 1
+BOTH_ADMITTED = ORIGINATOR_ADMITTED | RESPONDER_ADMITTED

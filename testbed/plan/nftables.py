@@ -1,0 +1,99 @@
+"""A ruleset for one namespace, and its text for ``nft -f -``.
+
+Sets and maps hold elements as nft writes them. Every rule that decides on a packet carries its AWS origin as comment.
+Invariant: `render` is deterministic; elements of sets and maps are sorted by the lowering that wrote them.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NftRule:
+    """One rule: the `statement` in nft's words, without a comment; `origin` becomes its comment."""
+
+    statement: str
+    origin: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NftChain:
+    """A chain; `hook` is the base chain's header (``type filter hook forward priority 0; policy accept;``), empty for a regular chain."""
+
+    name: str
+    hook: str = ""
+    rules: tuple[NftRule, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NftSet:
+    """A set. `type` is nft's (``ifname . ipv4_addr``); `flags` like ``interval``."""
+
+    name: str
+    type: str
+    flags: tuple[str, ...] = ()
+    elements: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NftMap:
+    """A map or, with values of type ``verdict``, a verdict map; `elements` are (key, value)."""
+
+    name: str
+    type: str
+    value_type: str
+    flags: tuple[str, ...] = ()
+    elements: tuple[tuple[str, str], ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NftTable:
+    """A table; `family` is ``ip``, ``inet`` or ``netdev``."""
+
+    name: str
+    family: str = "ip"
+    sets: tuple[NftSet, ...] = ()
+    maps: tuple[NftMap, ...] = ()
+    chains: tuple[NftChain, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ruleset:
+    """All tables of a namespace, sorted by (family, name)."""
+
+    tables: tuple[NftTable, ...] = ()
+
+
+def render(ruleset: Ruleset) -> str:
+    """The text that replaces each table as a whole, in one transaction when given to ``nft -f -``."""
+    return "".join(_table(table) for table in ruleset.tables)
+
+
+def _table(table: NftTable) -> str:
+    head = f"table {table.family} {table.name}"
+    lines = [head, f"delete {head}", f"{head} {{"]
+    for nft_set in table.sets:
+        lines += [f"  set {nft_set.name} {{", f"    type {nft_set.type};", *_flags(nft_set.flags), *_elements(nft_set.elements), "  }"]
+    for nft_map in table.maps:
+        elements = tuple(f"{key} : {value}" for key, value in nft_map.elements)
+        lines += [f"  map {nft_map.name} {{", f"    type {nft_map.type} : {nft_map.value_type};", *_flags(nft_map.flags), *_elements(elements), "  }"]
+    lines += [f"  chain {chain.name} {{}}" for chain in table.chains if not chain.hook]
+    lines.append("}")
+    lines.append(f"{head} {{")
+    for chain in table.chains:
+        lines.append(f"  chain {chain.name} {{")
+        if chain.hook:
+            lines.append(f"    {chain.hook}")
+        lines += [f"    {rule.statement}" + (f' comment "{rule.origin}"' if rule.origin else "") for rule in chain.rules]
+        lines.append("  }")
+    lines.append("}")
+    return "\n".join(lines) + "\n"
+
+
+def _flags(flags: tuple[str, ...]) -> list[str]:
+    return [f"    flags {', '.join(flags)};"] if flags else []
+
+
+def _elements(elements: tuple[str, ...]) -> list[str]:
+    return [f"    elements = {{ {', '.join(elements)} }};"] if elements else []
