@@ -11,6 +11,7 @@
 Try: ``testbed up web_app``, then ``testbed request https://shop.example.com/products`` twice.
 """
 
+from testbed.mn import mininet_topos
 from testbed.model import *
 
 HTTP, HTTPS, POSTGRESQL = 80, 443, 5432
@@ -80,9 +81,7 @@ def web_app() -> Topology:
         SecurityGroup(id="sg-db", vpc_id="vpc-shop", security_group_ingress=(SecurityGroupRule(ip_protocol="tcp", from_port=POSTGRESQL, to_port=POSTGRESQL, security_group_id="sg-web"),)),
     )
 
-    network_acls = (
-        NetworkAcl(id="acl-public", vpc_id="vpc-shop", associations=("public-a", "public-b"), entries=_allow_everything()),
-        NetworkAcl(id="acl-private", vpc_id="vpc-shop", associations=("private-a", "private-b"), entries=_allow_everything()),
+    network_acls = (  # the other subnets have the VPC's default ACL, which allows everything
         NetworkAcl(
             id="acl-database",
             vpc_id="vpc-shop",
@@ -115,5 +114,5 @@ def web_app() -> Topology:
     return Topology(name="web_app", resources=world + names_and_edge + network + security_groups + network_acls + application)
 
 
-def _allow_everything() -> tuple[NetworkAclEntry, ...]:
-    return tuple(NetworkAclEntry(rule_number=100, direction=direction, rule_action=Verdict.ALLOW, cidr_block="0.0.0.0/0") for direction in Direction)
+
+topos = mininet_topos(web_app)

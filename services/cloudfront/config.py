@@ -10,7 +10,10 @@ from services.common.config import Listen, Tls
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CachePolicy:
-    """Bounds of the time to live in seconds, and what is in the cache key; ``("*",)`` means all."""
+    """Bounds of the time to live in seconds, and what is in the cache key; ``("*",)`` means all.
+
+    The formats whose caching is enabled are added to the key, normalised, unless `max_ttl` is 0.
+    """
 
     name: str
     min_ttl: int
@@ -19,6 +22,8 @@ class CachePolicy:
     headers: tuple[str, ...] = ()
     cookies: tuple[str, ...] = ()
     query_strings: tuple[str, ...] = ()
+    enable_accept_encoding_gzip: bool = True
+    enable_accept_encoding_brotli: bool = True
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

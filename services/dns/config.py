@@ -99,6 +99,8 @@ class Resolver:
     """Send EDNS Client Subnet upstream (/24)."""
     source: IPv4Address | None = None
     """Address to ask upstream from; None lets the kernel choose."""
+    upstream_port: int = 53
+    """Where other servers listen; anything but 53 only outside a lab."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -16,6 +16,7 @@ from testbed.model.load_balancer import LoadBalancer
 from testbed.model.nat_gateway import NatGateway
 from testbed.model.network_acl import Direction, NetworkAcl, NetworkAclEntry
 from testbed.model.network_interface import NetworkInterface
+from testbed.model.quotas import Quotas
 from testbed.model.route_table import Route, RouteTable
 from testbed.model.security_group import Flow, SecurityGroup, SecurityGroupRule
 from testbed.model.subnet import Subnet
@@ -28,6 +29,6 @@ __all__ = [
     "ALL_METHODS", "CACHING_DISABLED", "CACHING_OPTIMIZED", "CacheBehavior", "CachePolicy", "DBInstance", "Decision", "Direction",
     "Distribution", "ElasticIp", "Fault", "FixedResponse", "Flow", "Forward", "HostedZone", "Instance", "Internet", "InternetGateway",
     "Listener", "ListenerRule", "LoadBalancer", "ModelError", "NatGateway", "NetworkAcl", "NetworkAclEntry", "NetworkInterface", "Origin",
-    "Packet", "PortRange", "Protocol", "RecordSet", "Redirect", "Resource", "Route", "RouteTable", "SecurityGroup", "SecurityGroupRule",
+    "Packet", "PortRange", "Protocol", "Quotas", "RecordSet", "Redirect", "Resource", "Route", "RouteTable", "SecurityGroup", "SecurityGroupRule",
     "Subnet", "TargetGroup", "Topology", "User", "Verdict", "Vpc", "WebApplication",
 ]

@@ -5,10 +5,12 @@ Source: VPC user guide, "Internet gateways" (documented); CloudFormation, "AWS::
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from ipaddress import IPv4Address
 
-from testbed.model.values import Fault, address, address_faults
+from testbed.model.geography import REGIONS
+from testbed.model.values import Fault, address, address_faults, id_faults, unknown_faults
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -26,4 +28,13 @@ class ElasticIp:
 
     def faults(self) -> tuple[Fault, ...]:
         """What is wrong with the allocation by itself."""
-        return tuple(address_faults(self.id, "public_ip", self.public_ip))
+        return (
+            *id_faults(self.id),
+            *unknown_faults(self.id, "region", self.region, REGIONS),
+            *address_faults(self.id, "public_ip", self.public_ip),
+            *self._association_faults(),
+        )
+
+    def _association_faults(self) -> Iterator[Fault]:
+        if self.instance_id is not None and self.network_interface_id is not None:
+            yield Fault(resource=self.id, problem="associated with an instance and with a network interface", remedy="give instance_id or network_interface_id, not both")

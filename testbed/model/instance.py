@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from ipaddress import IPv4Address
 
-from testbed.model.values import Fault, address, address_faults
+from testbed.model.values import Fault, address, address_faults, bounds_faults, id_faults
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,4 +37,8 @@ class Instance:
 
     def faults(self) -> tuple[Fault, ...]:
         """What is wrong with the instance by itself."""
-        return tuple(address_faults(self.id, "private_ip_address", self.private_ip_address))
+        return (
+            *id_faults(self.id),
+            *address_faults(self.id, "private_ip_address", self.private_ip_address),
+            *(() if self.user_data is None else bounds_faults(self.id, "user_data port", self.user_data.port, 1, 65535)),
+        )

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from testbed.model.values import Fault
+from testbed.model.geography import CITIES, EDGE_LOCATIONS
+from testbed.model.values import Fault, id_faults, unknown_faults
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -18,7 +19,8 @@ class Internet:
     edge_locations: tuple[str, ...] = ()
 
     def faults(self) -> tuple[Fault, ...]:
-        return ()
+        """What is wrong with the internet by itself."""
+        return (*id_faults(self.id), *(fault for code in self.edge_locations for fault in unknown_faults(self.id, "edge location", code, EDGE_LOCATIONS)))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -29,4 +31,5 @@ class User:
     city: str
 
     def faults(self) -> tuple[Fault, ...]:
-        return ()
+        """What is wrong with the user by itself."""
+        return (*id_faults(self.id), *unknown_faults(self.id, "city", self.city, CITIES))

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from testbed.model.values import Fault
+from testbed.model.values import Fault, id_faults
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -18,4 +18,5 @@ class InternetGateway:
     vpc_id: str
 
     def faults(self) -> tuple[Fault, ...]:
-        return ()
+        """What is wrong with the gateway by itself."""
+        return tuple(id_faults(self.id))

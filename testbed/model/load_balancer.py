@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from testbed.model.values import Fault
+from testbed.model.values import Fault, bounds_faults, choice_faults, id_faults
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -22,4 +22,10 @@ class LoadBalancer:
     idle_timeout_seconds: int = 60
 
     def faults(self) -> tuple[Fault, ...]:
-        return ()
+        """What is wrong with the balancer by itself."""
+        return (
+            *id_faults(self.id),
+            *choice_faults(self.id, "type", self.type, ("application",)),
+            *choice_faults(self.id, "scheme", self.scheme, ("internet-facing", "internal")),
+            *bounds_faults(self.id, "idle_timeout_seconds", self.idle_timeout_seconds, 1, 4000),
+        )

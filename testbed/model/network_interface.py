@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from ipaddress import IPv4Address
 
-from testbed.model.values import Fault, address, address_faults
+from testbed.model.values import Fault, address, address_faults, id_faults
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -27,4 +27,4 @@ class NetworkInterface:
 
     def faults(self) -> tuple[Fault, ...]:
         """What is wrong with the interface by itself."""
-        return tuple(address_faults(self.id, "private_ip_address", self.private_ip_address))
+        return (*id_faults(self.id), *address_faults(self.id, "private_ip_address", self.private_ip_address))

@@ -4,15 +4,24 @@ Decides whether an interface may begin or receive a flow. Rules only allow; all 
 union, without order. Replies of an admitted flow are not asked about: that memory belongs to the interface (`oracle`, the fabric).
 
 Source: VPC user guide, "Security group rules"; EC2 user guide, "Security group connection tracking" (documented).
+NOT MODELLED: prefix lists, references to groups of a peered VPC, IPv6 rules.
 """
 
 from __future__ import annotations
 
 import enum
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from ipaddress import IPv4Network
+from ipaddress import IPv4Address, IPv4Network
 
-from testbed.model.values import Fault, network, network_faults
+from testbed.model.values import ANYWHERE, Decision, Fault, Packet, Protocol, Verdict, id_faults, network, network_faults
+
+PROTOCOL_NUMBERS = {"-1": Protocol.ANY.value, "tcp": Protocol.TCP.value, "udp": Protocol.UDP.value, "icmp": Protocol.ICMP.value}
+ANY_ICMP = -1
+HIGHEST_PORT = 65535
+
+Members = Mapping[str, Collection[IPv4Address]]
+"""The private addresses of the interfaces that hold a group, by group id."""
 
 
 class Flow(enum.Enum):
@@ -41,8 +50,65 @@ class SecurityGroupRule:
         if self.cidr_ip is not None:
             object.__setattr__(self, "cidr_ip", network(self.cidr_ip))
 
+    def protocol_number(self) -> int | None:
+        """The IANA number of `ip_protocol`, -1 for all, None if it is no protocol."""
+        if self.ip_protocol in PROTOCOL_NUMBERS:
+            return PROTOCOL_NUMBERS[self.ip_protocol]
+        number = int(self.ip_protocol) if self.ip_protocol.isascii() and self.ip_protocol.isdigit() else -1
+        return number if 0 <= number <= 255 else None
 
-ALLOW_ALL_OUTBOUND = (SecurityGroupRule(ip_protocol="-1", cidr_ip="0.0.0.0/0"),)  # type: ignore[arg-type]
+    def matches(self, packet: Packet, flow: Flow, members: Members) -> bool:
+        """Whether the rule permits a flow that begins with this packet."""
+        far_side = packet.source if flow is Flow.INGRESS else packet.destination
+        if self.security_group_id is not None:
+            if far_side not in members.get(self.security_group_id, ()):
+                return False
+        elif self.cidr_ip is None or far_side not in self.cidr_ip:
+            return False
+        number = self.protocol_number()
+        if number == Protocol.ANY:
+            return True
+        if number != packet.protocol:
+            return False
+        if number == Protocol.ICMP:
+            return self.from_port in (None, ANY_ICMP, packet.icmp_type) and self.to_port in (None, ANY_ICMP, packet.icmp_code)
+        if number in (Protocol.TCP, Protocol.UDP) and self.from_port is not None and self.to_port is not None:
+            return packet.destination_port is not None and self.from_port <= packet.destination_port <= self.to_port
+        return True
+
+    def faults(self, name: str) -> Iterator[Fault]:
+        """What is wrong with this rule by itself; `name` is the rule's."""
+        if self.cidr_ip is not None:
+            yield from network_faults(name, "cidr_ip", self.cidr_ip)
+        if (self.cidr_ip is None) == (self.security_group_id is None):
+            problem = "names neither a CIDR block nor a security group" if self.cidr_ip is None else "names a CIDR block and a security group"
+            yield Fault(resource=name, problem=problem, remedy="give exactly one of cidr_ip and security_group_id")
+        number = self.protocol_number()
+        if number is None:
+            yield Fault(resource=name, problem=f"unknown protocol {self.ip_protocol!r}", remedy="use tcp, udp, icmp, -1 for all, or a protocol number from 0 to 255")
+        elif number in (Protocol.TCP, Protocol.UDP):
+            yield from self._port_faults(name)
+        elif number == Protocol.ICMP:
+            yield from self._icmp_faults(name)
+
+    def _port_faults(self, name: str) -> Iterator[Fault]:
+        if self.from_port is None and self.to_port is None:
+            return
+        if self.from_port is None or self.to_port is None:
+            yield Fault(resource=name, problem="only one end of the port range is given", remedy="give both from_port and to_port, or neither for all ports")
+        elif not 0 <= self.from_port <= self.to_port <= HIGHEST_PORT:
+            yield Fault(resource=name, problem=f"port range {self.from_port}-{self.to_port} is out of order or bounds", remedy="use 0-65535, lowest first")
+
+    def _icmp_faults(self, name: str) -> Iterator[Fault]:
+        icmp_type = ANY_ICMP if self.from_port is None else self.from_port
+        icmp_code = ANY_ICMP if self.to_port is None else self.to_port
+        if not (ANY_ICMP <= icmp_type <= 255 and ANY_ICMP <= icmp_code <= 255):
+            yield Fault(resource=name, problem=f"ICMP type {icmp_type} or code {icmp_code} is out of bounds", remedy="use 0-255, or -1 for any")
+        elif icmp_type == ANY_ICMP and icmp_code != ANY_ICMP:
+            yield Fault(resource=name, problem="an ICMP code without a type", remedy="name the type in from_port, or use -1 for both")
+
+
+ALLOW_ALL_OUTBOUND = (SecurityGroupRule(ip_protocol="-1", cidr_ip=ANYWHERE),)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,10 +129,34 @@ class SecurityGroup:
 
     def faults(self) -> tuple[Fault, ...]:
         """What is wrong with the group by itself."""
-        return tuple(
-            fault
-            for flow in Flow
-            for index, rule in enumerate(self.rules(flow))
-            if rule.cidr_ip is not None
-            for fault in network_faults(f"{self.id}#{flow.value}[{index}]", "cidr_ip", rule.cidr_ip)
+        return (
+            *id_faults(self.id),
+            *(fault for flow in Flow for index, rule in enumerate(self.rules(flow)) for fault in rule.faults(rule_name(self.id, flow, index))),
         )
+
+    def evaluate(self, packet: Packet, flow: Flow, members: Members) -> Decision | None:
+        """The first rule that permits a flow beginning with this packet, or None: another group of the interface may permit it."""
+        for index, rule in enumerate(self.rules(flow)):
+            if rule.matches(packet, flow, members):
+                return Decision(verdict=Verdict.ALLOW, origin=rule_name(self.id, flow, index))
+        return None
+
+
+def evaluate(groups: Iterable[SecurityGroup], packet: Packet, flow: Flow, members: Members) -> Decision:
+    """The verdict of all groups of an interface on a packet that belongs to no admitted flow: allowed if any rule of any group allows it."""
+    groups = tuple(groups)
+    for group in groups:
+        decision = group.evaluate(packet, flow, members)
+        if decision is not None:
+            return decision
+    return Decision(verdict=Verdict.DENY, origin=no_rule_name((group.id for group in groups), flow))
+
+
+def rule_name(group_id: str, flow: Flow, index: int) -> str:
+    """How a rule is named: ``sg-db#ingress[0]``."""
+    return f"{group_id}#{flow.value}[{index}]"
+
+
+def no_rule_name(group_ids: Iterable[str], flow: Flow) -> str:
+    """How it is named that no rule of an interface's groups allows: ``sg-db+sg-web#ingress[*]``."""
+    return f"{'+'.join(group_ids)}#{flow.value}[*]"

@@ -8,7 +8,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from ipaddress import IPv4Network
 
-from testbed.model.values import Fault, network, network_faults
+from testbed.model.geography import REGIONS
+from testbed.model.values import Fault, block_faults, id_faults, network, unknown_faults
+
+ZONE_LETTERS = "abcdef"
+"""No Region has more than six zones (assumed for those that AWS may add)."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -26,4 +30,8 @@ class Subnet:
 
     def faults(self) -> tuple[Fault, ...]:
         """What is wrong with the subnet by itself."""
-        return tuple(network_faults(self.id, "cidr_block", self.cidr_block))
+        return (
+            *id_faults(self.id),
+            *block_faults(self.id, "cidr_block", self.cidr_block),
+            *unknown_faults(self.id, "availability_zone", self.availability_zone, [region + letter for region in REGIONS for letter in ZONE_LETTERS]),
+        )

@@ -5,6 +5,8 @@ The order of `resources` carries no meaning. Ids are unique across all kinds, si
 
 from __future__ import annotations
 
+import re
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TypeVar
 
@@ -20,10 +22,12 @@ from testbed.model.load_balancer import LoadBalancer
 from testbed.model.nat_gateway import NatGateway
 from testbed.model.network_acl import NetworkAcl
 from testbed.model.network_interface import NetworkInterface
+from testbed.model.quotas import DEFAULT_QUOTAS, Quotas
 from testbed.model.route_table import RouteTable
 from testbed.model.security_group import SecurityGroup
 from testbed.model.subnet import Subnet
 from testbed.model.target_group import TargetGroup
+from testbed.model.values import Fault
 from testbed.model.vpc import Vpc
 
 Resource = (
@@ -47,6 +51,9 @@ Resource = (
     | Vpc
 )
 
+NAME = re.compile(r"[a-z][a-z0-9_-]{0,39}")
+ACCOUNT = re.compile(r"[0-9]{12}")
+
 R = TypeVar("R", bound=Resource)
 
 
@@ -57,7 +64,18 @@ class Topology:
     name: str
     account: str = "111122223333"
     time_scale: float = 1.0
+    quotas: Quotas = DEFAULT_QUOTAS
     resources: tuple[Resource, ...] = ()
+
+    def faults(self) -> Iterator[Fault]:
+        """What is wrong with the topology apart from its resources."""
+        if not NAME.fullmatch(self.name):
+            yield Fault(resource=self.name, problem="the topology's name cannot be the name of a lab", remedy="use lower-case letters, digits, hyphens and underscores, a letter first, at most 40 in all")
+        if not ACCOUNT.fullmatch(self.account):
+            yield Fault(resource=self.name, problem=f"account {self.account!r} is not an AWS account id", remedy="use twelve digits")
+        if not self.time_scale > 0:
+            yield Fault(resource=self.name, problem=f"time_scale {self.time_scale} is not positive", remedy="use 1 for AWS's own timers, 10 for timers ten times as fast")
+        yield from self.quotas.faults()
 
     def of(self, kind: type[R]) -> tuple[R, ...]:
         """All resources of one kind, sorted by id."""

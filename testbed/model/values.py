@@ -8,11 +8,16 @@ Host bits in a CIDR are dropped silently, as AWS does (VPC user guide, "VPC CIDR
 from __future__ import annotations
 
 import enum
-from collections.abc import Iterable
+import re
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
+from difflib import get_close_matches
 from ipaddress import IPv4Address, IPv4Network, ip_address, ip_network
 
-ANYWHERE = ip_network("0.0.0.0/0")
+ANYWHERE = IPv4Network("0.0.0.0/0")
+SMALLEST_PREFIX, LARGEST_PREFIX = 16, 28
+"""VPCs and subnets are /16 to /28 (VPC user guide, "VPC CIDR blocks", "Subnet CIDR blocks"; documented)."""
+NODE_NAME = re.compile(r"[a-z][a-z0-9-]{0,62}")
 
 
 class Protocol(enum.IntEnum):
@@ -103,6 +108,46 @@ def network_faults(resource: str, name: str, value: object) -> Iterable[Fault]:
     """The fault of a CIDR field that holds no IPv4 CIDR."""
     if not isinstance(value, IPv4Network):
         yield Fault(resource=resource, problem=f"{name} {value!r} is not an IPv4 CIDR block", remedy="write it as 10.0.0.0/16")
+
+
+def block_faults(resource: str, name: str, value: object) -> Iterable[Fault]:
+    """The faults of a VPC's or subnet's CIDR block: no CIDR at all, or of a size that AWS refuses."""
+    yield from network_faults(resource, name, value)
+    if isinstance(value, IPv4Network) and not SMALLEST_PREFIX <= value.prefixlen <= LARGEST_PREFIX:
+        problem = f"{name} {value} has a /{value.prefixlen} netmask"
+        yield Fault(resource=resource, problem=problem, remedy=f"choose a block size between a /{SMALLEST_PREFIX} and a /{LARGEST_PREFIX} netmask")
+
+
+def id_faults(resource: str) -> Iterable[Fault]:
+    """The fault of an id that cannot be a node's name in the lab: it is a host name as well."""
+    if not NODE_NAME.fullmatch(resource):
+        yield Fault(resource=resource, problem="the id cannot be the name of a node", remedy="use lower-case letters, digits and hyphens, a letter first, at most 63 in all")
+
+
+def did_you_mean(value: str, known: Collection[str]) -> str:
+    """A remedy for a name that nobody has: the most alike that exists, else all of them if they are few."""
+    alike = get_close_matches(value, sorted(known), n=1)
+    if alike:
+        return f"did you mean {alike[0]}?"
+    return f"use one of {', '.join(sorted(known))}" if known else "there is none in this topology: add it"
+
+
+def unknown_faults(resource: str, name: str, value: str, known: Collection[str]) -> Iterable[Fault]:
+    """The fault of a name that is not among those known."""
+    if value not in known:
+        yield Fault(resource=resource, problem=f"{name} {value!r} is not known", remedy=did_you_mean(value, known))
+
+
+def bounds_faults(resource: str, name: str, value: float, lowest: float, highest: float) -> Iterable[Fault]:
+    """The fault of a number outside its inclusive bounds."""
+    if not lowest <= value <= highest:
+        yield Fault(resource=resource, problem=f"{name} {value} is out of bounds", remedy=f"use a number from {lowest} to {highest}")
+
+
+def choice_faults(resource: str, name: str, value: str, allowed: tuple[str, ...]) -> Iterable[Fault]:
+    """The fault of a word that AWS does not know in this place, or that is not modelled."""
+    if value not in allowed:
+        yield Fault(resource=resource, problem=f"{name} {value!r} is not one of the allowed values", remedy=f"use {' or '.join(allowed)}")
 
 
 def address_faults(resource: str, name: str, value: object) -> Iterable[Fault]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 
 IFNAMSIZ = 15
+CHAIN_NAME_SIZE = 120
 
 
 def interface_name(prefix: str, resource_id: str) -> str:
@@ -17,11 +18,21 @@ def interface_name(prefix: str, resource_id: str) -> str:
 
 
 def identifier(*parts: str) -> str:
-    """An nft identifier: letters, digits, dots and underscores of the parts, joined by dots; ``x.`` before a digit.
+    """An nft identifier of at most 120 bytes: letters, digits, dots and underscores of the parts, joined by dots; ``x`` before a digit.
 
-    Two ids that differ only in other characters would collide, so such an id gets four digits of its hash.
+    Two ids that differ only in other characters would collide, so such an id gets four digits of its hash; a long name ends in a hash of all of it.
     """
-    return ".".join(_identifier(part) for part in parts)
+    name = ".".join(_identifier(part) for part in parts)
+    if len(name) <= CHAIN_NAME_SIZE:
+        return name
+    digest = hashlib.blake2s(name.encode(), digest_size=6).hexdigest()
+    return f"{name[: CHAIN_NAME_SIZE - 13]}_{digest}"
+
+
+def mac_address(node: str, interface: str) -> str:
+    """A locally administered unicast address for an interface that AWS shows to nobody: always the same for the same names."""
+    digest = hashlib.blake2s(f"{node}/{interface}".encode(), digest_size=5).digest()
+    return ":".join(["02", *(f"{byte:02x}" for byte in digest)])
 
 
 def _identifier(part: str) -> str:

@@ -28,7 +28,7 @@ class NftChain:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NftSet:
-    """A set. `type` is nft's (``ifname . ipv4_addr``); `flags` like ``interval``."""
+    """A set. `type` is nft's (``ifname . ipv4_addr``, ``typeof ip ttl``); `flags` like ``interval``."""
 
     name: str
     type: str
@@ -74,10 +74,10 @@ def _table(table: NftTable) -> str:
     head = f"table {table.family} {table.name}"
     lines = [head, f"delete {head}", f"{head} {{"]
     for nft_set in table.sets:
-        lines += [f"  set {nft_set.name} {{", f"    type {nft_set.type};", *_flags(nft_set.flags), *_elements(nft_set.elements), "  }"]
+        lines += [f"  set {nft_set.name} {{", f"    {_typed(nft_set.type)};", *_flags(nft_set.flags), *_elements(nft_set.elements), "  }"]
     for nft_map in table.maps:
         elements = tuple(f"{key} : {value}" for key, value in nft_map.elements)
-        lines += [f"  map {nft_map.name} {{", f"    type {nft_map.type} : {nft_map.value_type};", *_flags(nft_map.flags), *_elements(elements), "  }"]
+        lines += [f"  map {nft_map.name} {{", f"    {_typed(nft_map.type)} : {nft_map.value_type};", *_flags(nft_map.flags), *_elements(elements), "  }"]
     lines += [f"  chain {chain.name} {{}}" for chain in table.chains if not chain.hook]
     lines.append("}")
     lines.append(f"{head} {{")
@@ -91,9 +91,14 @@ def _table(table: NftTable) -> str:
     return "\n".join(lines) + "\n"
 
 
+def _typed(key: str) -> str:
+    """nft names most types (``ifname``), and some only by an expression that has them (``typeof ip ttl``)."""
+    return key if key.startswith("typeof ") else f"type {key}"
+
+
 def _flags(flags: tuple[str, ...]) -> list[str]:
     return [f"    flags {', '.join(flags)};"] if flags else []
 
 
 def _elements(elements: tuple[str, ...]) -> list[str]:
-    return [f"    elements = {{ {', '.join(elements)} }};"] if elements else []
+    return ["    elements = {", *(f"      {element}," for element in elements), "    };"] if elements else []

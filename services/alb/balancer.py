@@ -1,0 +1,306 @@
+"""One request at a balancer: refuse it, answer it, or forward it to a target. The I/O around the pure core; called back by `services.common.http`.
+
+    handle ─▶ method, X-Forwarded-For ─▶ rule ─┬─ fixed-response, redirect ─▶ answer
+                                               └─ forward ─▶ target ─▶ Forwarding ─▶ answer | 502 | 504 | 460
+
+Every request ends in exactly one ALB_REQUEST event. Statuses are those of "Troubleshoot your ALBs" (documented): 400, 405, 408, 413, 414, 460, 463, 501,
+502, 503, 504, 505. A target that closes while a body is being passed on cannot be turned into a 502 any more: the client's connection is closed.
+NOT MODELLED: 561, 562, 401 (authentication); 464 (gRPC and HTTP/2 groups); 403 (WAF is a part of its own).
+"""
+
+from __future__ import annotations
+
+import random
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Protocol
+
+from services.alb.answer import SERVER, page, phrase
+from services.alb.config import Action, ListenerConfig, Rule
+from services.alb.headers import host_for_target, host_name, target_headers, too_many_addresses, trace
+from services.alb.redirect import location
+from services.alb.rule import RuleSet
+from services.alb.target_group import RunningGroup, RunningTarget
+from services.common.events import ALB_REQUEST, EventLog
+from services.common.http import Call, Exchange, Failure, Headers, ResponseHead, ServerConnection, UpstreamRequest
+from services.common.http.head import HOP_BY_HOP, RequestHead, end_to_end
+
+_NOT_PASSED_ON = HOP_BY_HOP | {b"content-length"}
+_CLIENT_CLOSED = 460
+Random = Callable[[int], int]
+
+
+class Groups(Protocol):
+    """The target groups in force, by id."""
+
+    def __getitem__(self, group: str, /) -> RunningGroup: ...
+
+
+@dataclass(slots=True)
+class Record:
+    """What the event of one request says, gathered on the way."""
+
+    trace_id: str = ""
+    cf_id: str | None = None
+    host: str = ""
+    rule: str = ""
+    action: str = ""
+    target_group: str | None = None
+    target: RunningTarget | None = None
+    call: Call | None = None
+    target_status: int | None = None
+    error_reason: str | None = None
+
+
+class ListenerApplication:
+    """What a listener does with requests. `configure` swaps rules under connections that stay."""
+
+    def __init__(self, config: ListenerConfig, dns_name: str, groups: Groups, events: EventLog, keep_alive_s: float, random_bits: Random = random.getrandbits) -> None:
+        self._groups = groups
+        self._events = events
+        self._keep_alive_s = keep_alive_s
+        self._random_bits = random_bits
+        self.configure(config, dns_name)
+
+    def configure(self, config: ListenerConfig, dns_name: str) -> None:
+        """Take these rules from the next request on."""
+        self._rules = RuleSet(config.rules)
+        self._dns_name = dns_name.lower().encode()
+        self._port = config.listen.port
+        self._port_text = str(config.listen.port).encode()
+        self._protocol = b"https" if config.tls else b"http"
+
+    # -- services.common.http.Application
+
+    def handle(self, exchange: Exchange) -> None:
+        head, record = exchange.head, Record()
+        fields = head.fields
+        cf_id = fields.get(b"x-amz-cf-id")
+        record.cf_id = None if cf_id is None else cf_id.decode("latin-1")
+        host_field, target = _host_and_target(head)
+        host = host_name(host_field) if host_field else self._dns_name
+        record.host = host.decode("latin-1")
+        traced = trace(fields.get(b"x-amzn-trace-id"), epoch_s=int(time.time()), random_bits=self._random_bits(96))
+        record.trace_id = traced.root.decode("latin-1")
+        if exchange.received_at - exchange.connection.opened_at > self._keep_alive_s:
+            exchange.close_after()
+        if head.method == b"TRACE":
+            self._refuse_with(exchange, record, 405, "TRACE")
+        elif not target.startswith(b"/") and not (target == b"*" and head.method == b"OPTIONS"):
+            self._refuse_with(exchange, record, 400, "not a request target")
+        elif too_many_addresses(fields.get(b"x-forwarded-for")):
+            self._refuse_with(exchange, record, 463, "more than 30 addresses in X-Forwarded-For")
+        else:
+            rule = self._rules.select(host, target.partition(b"?")[0], fields)
+            record.rule = rule.origin
+            if rule.action.forward is not None:
+                headers = target_headers(
+                    head,
+                    host=host_for_target(host, self._port),
+                    client=exchange.peer.rpartition(":")[0].encode(),
+                    protocol=self._protocol,
+                    port=self._port_text,
+                    trace_value=traced.value,
+                )
+                self._forward(exchange, record, rule.action.forward.target_group, target, headers)
+            else:
+                self._answer(exchange, record, rule, host, target)
+
+    def refuse(self, connection: ServerConnection, status: int, reason: str) -> tuple[Headers, bytes]:
+        self._events.emit(
+            ALB_REQUEST, trace_id=None, cf_id=None, method=None, host=None, uri=None, status=status, target_status=None, rule=None, action=None, target_group=None,
+            target=None, target_peer=None, local=None, peer=connection.peer, connect_ms=None, target_wait_ms=None, target_reused=None, duration_ms=None, error_reason=reason,
+        )  # fmt: skip
+        return page(status)
+
+    # -- actions
+
+    def own_page(self, exchange: Exchange, status: int) -> None:
+        """Answer with the balancer's own page."""
+        headers, body = page(status)
+        exchange.respond(status, headers, body, reason=phrase(status))
+
+    def _refuse_with(self, exchange: Exchange, record: Record, status: int, reason: str) -> None:
+        exchange.close_after()
+        self._fail_with(exchange, record, status, reason)
+
+    def _fail_with(self, exchange: Exchange, record: Record, status: int, reason: str) -> None:
+        record.error_reason = reason
+        self.own_page(exchange, status)
+        self.done(exchange, record, status)
+
+    def _answer(self, exchange: Exchange, record: Record, rule: Rule, host: bytes, target: bytes) -> None:
+        action: Action = rule.action
+        if action.redirect is not None:
+            record.action = "redirect"
+            redirect = action.redirect
+            path, _, query = target.decode("latin-1").partition("?")
+            where = location(redirect, protocol=self._protocol.decode(), host=host.decode("latin-1"), port=self._port, path=path, query=query)
+            headers, body = page(redirect.status_code)
+            headers.append((b"Location", where.encode("latin-1")))
+            exchange.respond(redirect.status_code, headers, body)
+        elif action.fixed_response is not None:
+            record.action = "fixed-response"
+            fixed = action.fixed_response
+            exchange.respond(fixed.status_code, [(b"Server", SERVER), (b"Content-Type", fixed.content_type.encode())], fixed.message_body.encode())
+        else:
+            raise ValueError(f"rule {rule.origin}: an action without any of the three")
+        self.done(exchange, record, exchange.status)
+
+    def _forward(self, exchange: Exchange, record: Record, group_id: str, target: bytes, headers: Headers) -> None:
+        record.action, record.target_group = "forward", group_id
+        running = self._groups[group_id].select()
+        if running is None:
+            self._fail_with(exchange, record, 503, "no registered targets")
+            return
+        record.target = running
+        head = exchange.head
+        length = head.fields.get(b"content-length")
+        request = UpstreamRequest(
+            head.method,
+            target,
+            headers,
+            exchange.body,
+            exchange.ended,
+            content_length=int(length) if length is not None and not exchange.upgrade else None,
+            chunked=length is None and b"transfer-encoding" in head.fields,
+            upgrade=exchange.upgrade,
+        )
+        forwarding = Forwarding(self, exchange, record)
+        exchange.events = forwarding
+        forwarding.call = record.call = running.pool.send(request, forwarding)
+
+    def done(self, exchange: Exchange, record: Record, status: int) -> None:
+        """Tell of a request that is over."""
+        head, target, call = exchange.head, record.target, record.call
+        timings = call.timings if call is not None else None
+        self._events.emit(
+            ALB_REQUEST,
+            trace_id=record.trace_id,
+            cf_id=record.cf_id,
+            method=head.method.decode("latin-1"),
+            host=record.host,
+            uri=head.target.decode("latin-1"),
+            status=status,
+            target_status=record.target_status,
+            rule=record.rule,
+            action=record.action,
+            target_group=record.target_group,
+            target=target.target.id if target is not None else None,
+            target_peer=timings.peer if timings is not None else None,
+            local=timings.local if timings is not None else None,
+            peer=exchange.peer,
+            connect_ms=_milliseconds(timings.connect_ms) if timings is not None else None,
+            target_wait_ms=_milliseconds(timings.wait_ms) if timings is not None else None,
+            target_reused=timings.reused if timings is not None else None,
+            duration_ms=_milliseconds((time.perf_counter() - exchange.received_at) * 1000),
+            error_reason=record.error_reason,
+        )
+
+
+class Forwarding:
+    """A request on its way to a target and the response on its way back: `RequestEvents` of the client's side, `Receiver` of the target's."""
+
+    __slots__ = ("_application", "_exchange", "_over", "_record", "call")
+
+    def __init__(self, application: ListenerApplication, exchange: Exchange, record: Record) -> None:
+        self._application = application
+        self._exchange = exchange
+        self._record = record
+        self._over = False
+        self.call: Call
+
+    # -- from the client
+
+    def request_continued(self, body: bytes, ended: bool) -> None:
+        self.call.write(body, ended)
+
+    def request_aborted(self) -> None:
+        if self._over:
+            return
+        self.call.cancel()
+        exchange = self._exchange
+        if exchange.status == 101:
+            self._done(101)
+        elif exchange.started:
+            self._record.error_reason = "client closed during the response"
+            self._done(exchange.status)
+        else:
+            self._record.error_reason = "client closed" if exchange.ended else "client closed before the body's end, or the body was malformed"
+            self._done(_CLIENT_CLOSED if exchange.ended else 400)
+
+    def response_paused(self) -> None:
+        self.call.pause_response()
+
+    def response_resumed(self) -> None:
+        self.call.resume_response()
+
+    # -- from the target
+
+    def response_started(self, head: ResponseHead, body: bytes, ended: bool) -> None:
+        exchange = self._exchange
+        self._record.target_status = head.status
+        if head.status == 101:
+            exchange.switch(head.headers, self._to_target)
+            if body:
+                exchange.send_raw(body)
+            return
+        fields = head.fields
+        headers = end_to_end(head.headers, fields.get(b"connection"), _NOT_PASSED_ON)
+        if ended:
+            self._done(head.status)
+        exchange.start(head.status, headers, length=head.content_length, body=body, ended=ended, reason=head.reason, date=b"date" not in fields)
+
+    def response_continued(self, body: bytes, ended: bool) -> None:
+        exchange = self._exchange
+        if exchange.status == 101:
+            if ended:
+                self._done(101)
+                exchange.close_tunnel()
+            else:
+                exchange.send_raw(body)
+        elif ended:
+            self._done(exchange.status)
+            exchange.finish(body)
+        else:
+            exchange.write(body)
+
+    def response_failed(self, failure: Failure) -> None:
+        exchange = self._exchange
+        self._record.error_reason = failure.kind.value
+        if exchange.started:
+            self._done(exchange.status)
+            exchange.abort()
+        else:
+            self._done(failure.status)
+            self._application.own_page(exchange, failure.status)
+
+    def request_paused(self) -> None:
+        self._exchange.pause_request()
+
+    def request_resumed(self) -> None:
+        self._exchange.resume_request()
+
+    # --
+
+    def _to_target(self, data: bytes) -> None:
+        self.call.write(data, False)
+
+    def _done(self, status: int) -> None:
+        self._over = True
+        self._application.done(self._exchange, self._record, status)
+
+
+def _host_and_target(head: RequestHead) -> tuple[bytes, bytes]:
+    """The host asked for and the origin-form target; an absolute-form target's host wins over the Host field (RFC 9112 section 3.2.2)."""
+    target = head.target
+    if not target.startswith((b"http://", b"https://")):
+        return head.fields.get(b"host", b""), target
+    authority, slash, path = target.partition(b"://")[2].partition(b"/")
+    host, mark, query = authority.partition(b"?")
+    return host, b"/" + path if slash else b"/" + mark + query
+
+
+def _milliseconds(value: float | None) -> float | None:
+    return None if value is None else round(value, 3)

@@ -1,0 +1,197 @@
+"""An ALB node as a daemon: listeners, TLS, health checks, and new configurations without a restart.
+
+Ready after the first round of health checks, whatever its result: fail-open answers meanwhile-unhealthy groups anyway.
+A new configuration swaps rules, certificates and targets under the connections that are open; a listener that is gone stops listening, and its
+connections end after the response in progress.
+
+Client connections are kept for 3,600 s, then closed after one more request ("Edit attributes for your ALB", documented).
+NOT MODELLED: HTTP/2 to clients; deregistration delay's end (requests in progress always finish); access logs in S3.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import ssl
+from dataclasses import dataclass, field
+
+from services.alb.balancer import ListenerApplication
+from services.alb.config import Config, ListenerConfig
+from services.alb.health import Matcher
+from services.alb.health_check import keep_checking
+from services.alb.target_group import RunningGroup, RunningTarget
+from services.common.config import Tls
+from services.common.events import TARGET_HEALTH
+from services.common.http import ServerConnection, ServerSettings, Timeouts
+from services.common.runtime import Runtime
+
+CLIENT_KEEP_ALIVE_S = 3600.0
+TARGET_CONNECT_S = 10.0
+
+
+class Certificates:
+    """The certificates of a listener: SNI chooses, the first one is for everybody else ("SSL certificates for your ALB", documented)."""
+
+    def __init__(self, tls: tuple[Tls, ...]) -> None:
+        self.configure(tls)
+        self.context = _server_context(tls[0])
+        self.context.sni_callback = self._choose
+
+    def configure(self, tls: tuple[Tls, ...]) -> None:
+        """Use these for new connections."""
+        self._default = _server_context(tls[0])
+        self._by_name: dict[str, ssl.SSLContext] = {}
+        for certificate in tls:
+            context = _server_context(certificate)
+            for name in certificate.host_names:
+                self._by_name.setdefault(name.lower(), context)
+
+    def select(self, server_name: str | None) -> ssl.SSLContext:
+        """The context for a name: an exact match, else a wildcard for its first label, else the default."""
+        name = (server_name or "").lower()
+        return self._by_name.get(name) or self._by_name.get("*." + name.partition(".")[2]) or self._default
+
+    def _choose(self, connection: ssl.SSLSocket | ssl.SSLObject, server_name: str | None, _: ssl.SSLContext) -> None:
+        connection.context = self.select(server_name)
+
+
+def _server_context(tls: Tls) -> ssl.SSLContext:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    context.set_alpn_protocols(["http/1.1"])
+    context.load_cert_chain(tls.certificate_file, tls.key_file)
+    return context
+
+
+@dataclass(slots=True)
+class RunningListener:
+    """A listener in force and its connections."""
+
+    config: ListenerConfig
+    application: ListenerApplication
+    certificates: Certificates | None
+    server: asyncio.Server | None = None
+    connections: set[ServerConnection] = field(default_factory=set)
+
+    def stop(self) -> None:
+        """Take no more connections; those that are idle end now, others after their response."""
+        if self.server is not None:
+            self.server.close()
+        for connection in tuple(self.connections):
+            connection.drain()
+
+
+class Node:
+    """A node of a load balancer. `configure` takes any configuration after any other."""
+
+    def __init__(self, runtime: Runtime, tasks: asyncio.TaskGroup) -> None:
+        self._runtime = runtime
+        self._tasks = tasks
+        self._groups: dict[str, RunningGroup] = {}
+        self._listeners: dict[str, RunningListener] = {}
+        self._checks: dict[RunningTarget, asyncio.Task[None]] = {}
+
+    async def configure(self, config: Config) -> None:
+        """Take `config`. Raises ValueError or OSError for one that cannot be served, before anything is changed by it where that can be known."""
+        for group in config.target_groups:
+            Matcher.parse(group.health_check.matcher)
+        self._configure_groups(config)
+        await self._configure_listeners(config)
+        for gone in self._groups.keys() - {group.id for group in config.target_groups}:
+            self._take_away(self._groups.pop(gone).targets)
+
+    async def first_round(self) -> None:
+        """Wait until every target of now was checked once."""
+        await asyncio.gather(*(ended.wait() for ended in self._first_ended.values()))
+
+    def stop(self) -> None:
+        """Stop listening and checking; connections end."""
+        for listener in self._listeners.values():
+            listener.stop()
+            for connection in tuple(listener.connections):
+                connection.transport.abort()
+        for group in self._groups.values():
+            self._take_away(group.targets)
+            for running in group.targets:
+                running.pool.abort()
+
+    def _configure_groups(self, config: Config) -> None:
+        scaled = self._runtime.scaled
+        idle_s = scaled(config.idle_timeout_s)
+        timeouts = Timeouts(connect_s=scaled(TARGET_CONNECT_S), tls_s=scaled(TARGET_CONNECT_S), response_s=idle_s, idle_s=idle_s)
+        self._first_ended: dict[RunningTarget, asyncio.Event] = {}
+        for group_config in config.target_groups:
+            group = self._groups.get(group_config.id)
+            if group is None:
+                group = self._groups[group_config.id] = RunningGroup(group_config, self._tell_health)
+            before = group.config.health_check
+            added, gone = group.configure(group_config, self._tasks, timeouts)
+            self._take_away(gone)
+            if group_config.health_check != before:
+                self._stop_checks(group.targets)
+            for running in group.targets:
+                if running in added:
+                    self._tell_health(group, running)
+                if running not in self._checks:
+                    ended = self._first_ended[running] = asyncio.Event()
+                    self._checks[running] = self._tasks.create_task(keep_checking(group, running, self._tasks, scaled, ended.set))
+
+    def _take_away(self, targets: tuple[RunningTarget, ...]) -> None:
+        self._stop_checks(targets)
+        for running in targets:
+            running.pool.close()
+
+    def _stop_checks(self, targets: tuple[RunningTarget, ...]) -> None:
+        for running in targets:
+            task = self._checks.pop(running, None)
+            if task is not None:
+                task.cancel()
+
+    async def _configure_listeners(self, config: Config) -> None:
+        wanted = {listener.id: listener for listener in config.listeners}
+        for id, running in tuple(self._listeners.items()):
+            new = wanted.get(id)
+            if new is None or new.listen != running.config.listen or bool(new.tls) != bool(running.config.tls):
+                running.stop()
+                del self._listeners[id]
+        settings = ServerSettings(idle_timeout_s=self._runtime.scaled(config.idle_timeout_s))
+        for listener_config in config.listeners:
+            listener = self._listeners.get(listener_config.id)
+            if listener is not None:
+                listener.application.configure(listener_config, config.dns_name)
+                if listener.certificates is not None and listener_config.tls != listener.config.tls:
+                    listener.certificates.configure(listener_config.tls)
+                listener.config = listener_config
+            else:
+                self._listeners[listener_config.id] = await self._listen(listener_config, config.dns_name, settings)
+
+    async def _listen(self, config: ListenerConfig, dns_name: str, settings: ServerSettings) -> RunningListener:
+        application = ListenerApplication(config, dns_name, self._groups, self._runtime.events, self._runtime.scaled(CLIENT_KEEP_ALIVE_S))
+        listener = RunningListener(config, application, Certificates(config.tls) if config.tls else None)
+
+        def connection() -> ServerConnection:
+            made = ServerConnection(application, settings, listener.connections.discard)
+            listener.connections.add(made)
+            return made
+
+        sock = self._runtime.socket_for(config.listen)
+        context = listener.certificates.context if listener.certificates is not None else None
+        listener.server = await asyncio.get_running_loop().create_server(connection, sock=sock, ssl=context, backlog=4096)
+        return listener
+
+    def _tell_health(self, group: RunningGroup, running: RunningTarget) -> None:
+        health = running.health
+        self._runtime.events.emit(TARGET_HEALTH, target_group=group.config.id, target=running.target.id, state=health.state.value, reason=health.reason)
+
+
+async def serve(config: Config, runtime: Runtime) -> None:
+    """Serve `config` until cancelled; `runtime.reload` takes another one."""
+    async with asyncio.TaskGroup() as tasks:
+        node = Node(runtime, tasks)
+        try:
+            await node.configure(config)
+            runtime.reload = node.configure
+            await node.first_round()
+            runtime.ready()
+            await asyncio.get_running_loop().create_future()
+        finally:
+            node.stop()

@@ -1,0 +1,204 @@
+"""A resolver's queries: what is known is answered at once, the rest by `Recursion`, whose questions are carried here.
+
+Queries for the same question that come while it is being resolved wait for the same resolution. Time given to the cache runs as the
+lab's `time_scale` says; the waits for servers are real.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from ipaddress import IPv4Address, IPv4Network
+
+from services.common.config import Transport
+from services.common.events import DNS_QUERY, DNS_UPSTREAM
+from services.common.runtime import Runtime
+from services.dns import config
+from services.dns.limit import PacketLimit
+from services.dns.location import LocationTable
+from services.dns.message import CLASS_IN, Answer, Name, Query, Question, Rcode, Type, format_name, parse_name, type_name
+from services.dns.recursion import SUBNET_LENGTH, Ask, Recursion, Reply, Resolution, Resolved, classify
+from services.dns.server_authority import query_fields
+from services.dns.upstream import Upstream
+from services.dns.wire import TCP_BYTES, Rejected, decode_query, encode_answer, udp_limit
+from services.dns.zone import Authority, Zone
+
+log = logging.getLogger(__name__)
+
+RESOLUTION_TIMEOUT_S = 12.0
+PRIVATE_ZONE_SOA = "ns-1536.awsdns-00.co.uk. awsdns-hostmaster.amazon.com. 1 7200 900 1209600 86400"
+"""What a private hosted zone shows (Route 53 developer guide, "NS and SOA records that Amazon Route 53 creates": documented)."""
+_NOWHERE = IPv4Address("0.0.0.0")
+_Key = tuple[Name, int, IPv4Network | None]
+
+
+class LocalZones:
+    """The zones that only exist in a network: the longest name decides, without falling back to a shorter one."""
+
+    def __init__(self, zones: tuple[config.LocalZone, ...]) -> None:
+        made = [Zone(config.Zone(name=zone.name, soa=PRIVATE_ZONE_SOA, records=zone.records)) for zone in zones]
+        self._captures = {parse_name(zone.name): zone.captures for zone in zones}
+        self._authority = Authority(made, LocationTable(()))
+
+    def answer(self, question: Question) -> Answer | None:
+        """Their answer, None to ask the world: no zone holds the name, or the zone lacks it and does not capture."""
+        zone = self._authority.zone_of(question.name)
+        if zone is None:
+            return None
+        node, _ = zone.find(question.name)
+        if not self._captures[zone.apex] and (not node or (question.name == zone.apex and set(node) == {Type.SOA})):
+            return None
+        return self._authority.answer(question, _NOWHERE)
+
+
+class ResolverService:
+    """One resolver, on the wire."""
+
+    def __init__(self, source: config.Resolver, runtime: Runtime, group: asyncio.TaskGroup, edge_location: str | None) -> None:
+        self.source = source
+        self._runtime, self._group, self._edge_location = runtime, group, edge_location
+        self._limit = PacketLimit(source.packets_per_second)
+        self._recursion = Recursion(source.root_hints, LocalZones(source.local_zones).answer, client_subnet=source.client_subnet)
+        self._upstream = Upstream(port=source.upstream_port, source=source.source)
+        self._under_way: dict[_Key, asyncio.Task[Resolved]] = {}
+
+    def renew(self, source: config.Resolver, edge_location: str | None) -> None:
+        """Take a new configuration. What was learnt is kept, unless it was learnt from another root."""
+        local = LocalZones(source.local_zones).answer
+        same_world = (source.root_hints, source.client_subnet, source.upstream_port) == (self.source.root_hints, self.source.client_subnet, self.source.upstream_port)
+        self._recursion = Recursion(source.root_hints, local, client_subnet=source.client_subnet, cache=self._recursion.cache if same_world else None)
+        if source.packets_per_second != self.source.packets_per_second:
+            self._limit = PacketLimit(source.packets_per_second)
+        self._upstream = Upstream(port=source.upstream_port, source=source.source)
+        self._under_way = {}  # what is under way ends for those who wait; new queries see the new zones
+        self.source, self._edge_location = source, edge_location
+
+    def datagram(self, data: bytes, peer: tuple[str, int], send: Callable[[bytes], None]) -> None:
+        """Answer one datagram: at once if it can be, else by a task."""
+        begun = self._begin(data, peer, Transport.UDP)
+        if begun is None:
+            return
+        if isinstance(begun, bytes):
+            send(begun)
+        else:
+            self._group.create_task(self._finish_later(begun, send))
+
+    async def message(self, data: bytes, peer: tuple[str, int]) -> bytes | None:
+        """The reply to a message that came over TCP, None for silence."""
+        begun = self._begin(data, peer, Transport.TCP)
+        return await self._finish(begun) if isinstance(begun, _Waiting) else begun
+
+    def _begin(self, data: bytes, peer: tuple[str, int], transport: Transport) -> bytes | _Waiting | None:
+        arrived = time.perf_counter()
+        if not self._limit.admits(peer[0], arrived):
+            return None
+        query = decode_query(data)
+        if isinstance(query, Rejected):
+            return query.reply
+        client, subnet = self._client(query, peer)
+        arrival = _Arrival(query=query, peer=peer, transport=transport, arrived=arrived)
+        question = query.question
+        if question.class_ != CLASS_IN or question.type in (Type.AXFR, Type.IXFR):
+            return self._encode(arrival, Resolved(rcode=Rcode.REFUSED, policy="refused"))
+        if not query.recursion_desired:
+            return self._encode(arrival, self._recursion.known(question, client, self._now()))
+        key = (question.name, question.type, subnet)
+        task = self._under_way.get(key)
+        if task is None:
+            resolution = self._recursion.resolve(question, client, self._now())
+            try:
+                first = next(resolution)
+            except StopIteration as done:
+                return self._encode(arrival, done.value)
+            task = self._under_way[key] = self._group.create_task(self._drive(key, resolution, first))
+        return _Waiting(arrival=arrival, task=task)
+
+    def _client(self, query: Query, peer: tuple[str, int]) -> tuple[IPv4Address, IPv4Network | None]:
+        """Whom the question is for, and the network that upstream will hear of."""
+        client = IPv4Address(peer[0])
+        if not self.source.client_subnet:
+            return client, None
+        told = query.subnet.network if query.subnet is not None else None
+        if told is not None:
+            client = told.network_address
+        return client, IPv4Network((client, SUBNET_LENGTH), strict=False)
+
+    async def _drive(self, key: _Key, resolution: Resolution, ask: Ask) -> Resolved:
+        """Carry a resolution's questions until it ends."""
+        try:
+            async with asyncio.timeout(RESOLUTION_TIMEOUT_S):
+                while True:
+                    reply = await self._carry(ask)
+                    try:
+                        ask = resolution.send(reply)
+                    except StopIteration as done:
+                        return done.value  # type: ignore[no-any-return]
+        except TimeoutError:
+            return Resolved(rcode=Rcode.SERVFAIL)
+        except Exception:  # the edge of the daemon: one question that we cannot cope with must not end all others
+            log.exception("%s %s", format_name(key[0]), type_name(key[1]))
+            return Resolved(rcode=Rcode.SERVFAIL)
+        finally:
+            resolution.close()
+            if self._under_way.get(key) is asyncio.current_task():
+                del self._under_way[key]
+
+    async def _carry(self, ask: Ask) -> Reply:
+        started = time.perf_counter()
+        response, transport = await self._upstream.ask(ask)
+        duration_s = time.perf_counter() - started
+        self._runtime.events.emit(
+            DNS_UPSTREAM,
+            name=format_name(ask.question.name),
+            type=type_name(ask.question.type),
+            server=str(ask.server),
+            zone=format_name(ask.zone),
+            outcome=str(classify(response, ask.zone, ask.question)),
+            transport=transport,
+            duration_ms=round(duration_s * 1000, 3),
+        )
+        return Reply(response=response, now=self._now(), duration_s=duration_s)
+
+    async def _finish_later(self, waiting: _Waiting, send: Callable[[bytes], None]) -> None:
+        send(await self._finish(waiting))
+
+    async def _finish(self, waiting: _Waiting) -> bytes:
+        return self._encode(waiting.arrival, await asyncio.shield(waiting.task))  # others may wait for the same
+
+    def _encode(self, arrival: _Arrival, resolved: Resolved) -> bytes:
+        query, answer = arrival.query, resolved.answer()
+        limit = udp_limit(query) if arrival.transport is Transport.UDP else TCP_BYTES
+        wire = encode_answer(query, answer, limit, recursion_available=True)
+        self._runtime.events.emit(
+            DNS_QUERY,
+            **query_fields(query, answer, resolved.source, self._edge_location),
+            peer=f"{arrival.peer[0]}:{arrival.peer[1]}",
+            transport=arrival.transport.value,
+            duration_ms=round((time.perf_counter() - arrival.arrived) * 1000, 3),
+        )
+        return wire
+
+    def _now(self) -> float:
+        """Seconds as the lab counts them."""
+        return time.monotonic() * self._runtime.time_scale
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Arrival:
+    """A query, whose it is and when it came (`perf_counter`)."""
+
+    query: Query
+    peer: tuple[str, int]
+    transport: Transport
+    arrived: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Waiting:
+    """A query that waits for a resolution."""
+
+    arrival: _Arrival
+    task: asyncio.Task[Resolved]

@@ -1,0 +1,106 @@
+"""``testbed explain``."""
+
+from __future__ import annotations
+
+from ipaddress import IPv4Address
+from typing import TYPE_CHECKING
+
+import click
+
+from testbed.cli.exits import FAILED, OK, BadSource
+from testbed.cli.running import attached, json_option, lab_option, node_of
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from testbed.engine.remote import RemoteLab
+    from testbed.observe.explain import Explanation
+    from testbed.observe.lab_view import LabView
+
+
+@click.command("explain")
+@lab_option
+@click.argument("source", metavar="SRC")
+@click.argument("destination", metavar="DST")
+@click.option("--port", type=click.IntRange(1, 65535), help="Destination port; 443 by default for tcp, 53 for udp.")
+@click.option("--proto", "protocol", type=click.Choice(("tcp", "udp", "icmp")), default="tcp", show_default=True)
+@json_option
+def command(lab_name: str | None, source: str, destination: str, port: int | None, protocol: str, as_json: bool) -> int:
+    """Send a real probe and tell which rules judged it, and which one decided; then ask the model the same. Exit 1 if the two disagree.
+
+    SRC is a node; DST a node or an address.
+
+    \b
+    testbed explain client shop-db --port 5432
+    testbed explain web-a shop-db --port 5432
+    testbed explain web-a 8.8.8.8 --proto icmp
+    """
+    from testbed.cli.output import console, print_json
+
+    explanation = explained(attached(lab_name), source, destination, protocol, port)
+    if as_json:
+        print_json(explanation)
+    else:
+        show(explanation, console())
+    return OK if explanation.agrees else FAILED
+
+
+def explained(lab: RemoteLab, source: str, destination: str, protocol: str, port: int | None) -> Explanation:
+    """The explanation, with the oracle's answer for the lab's own topology. Raises `BadSource`."""
+    from testbed.cli.source import load
+    from testbed.model import Protocol as ModelProtocol
+    from testbed.observe.explain import explain
+    from testbed.observe.probe import Protocol, Sent
+    from testbed.oracle import Oracle, Probe, Walk
+    from testbed.resolve import resolve
+
+    node_of(lab.plan, source)
+    address = address_named(lab, destination)
+    chosen = Protocol(protocol)
+    numbers = {Protocol.TCP: ModelProtocol.TCP, Protocol.UDP: ModelProtocol.UDP, Protocol.ICMP: ModelProtocol.ICMP}
+    wanted = 0 if chosen is Protocol.ICMP else port or (443 if chosen is Protocol.TCP else 53)
+    oracle = Oracle(resolve(load(lab.topology_source)))
+
+    def ask(sent: Sent) -> Walk:
+        if chosen is Protocol.ICMP:
+            return oracle.walk(Probe(source=source, destination=address, protocol=numbers[chosen]))
+        return oracle.walk(Probe(source=source, destination=address, protocol=numbers[chosen], source_port=sent.source_port, destination_port=wanted))
+
+    try:
+        return explain(lab, source, address, chosen, wanted, oracle=ask)
+    except LookupError as error:
+        raise BadSource(str(error), "name a user, an instance or another node with an interface in a VPC") from error
+
+
+def address_named(lab: LabView, destination: str) -> IPv4Address:
+    """The address of a node, or the address itself. Raises `BadSource`."""
+    from testbed.observe.places import address_of
+
+    try:
+        return IPv4Address(destination)
+    except ValueError:
+        address = address_of(lab.plan, node_of(lab.plan, destination).name)
+    if address is None:
+        raise BadSource(f"{destination} has no address of its own", "name another node, or an address")
+    return address
+
+
+def show(explanation: Explanation, screen: Console) -> None:
+    """Print it: the verdict, every hop, the model's answer."""
+    from rich.markup import escape
+
+    sent = explanation.sent
+    port = f" port {sent.destination_port}" if sent.destination_port else ""
+    took = f" in {sent.rtt_ms:.2f} ms" if sent.rtt_ms is not None else ""
+    verdict = "[bold green]passes[/]" if explanation.passed else "[bold red]does not pass[/]"
+    screen.print(f"{explanation.source} -> {escape(explanation.destination)} {sent.destination} {sent.protocol.value}{port}: {verdict} ({sent.answer.value}{took})")
+    for hop in explanation.hops:
+        mark = "[red]x[/]" if hop.dropped else "[green]>[/]" if hop.leg == "request" else "[cyan]<[/]"
+        screen.print(f"  {mark} {hop.leg:<7} {hop.node}: {escape(hop.packet)}")
+        for words in hop.said:
+            screen.print(f"              {'[red]' if words.endswith(' drop') else ''}{escape(words)}{'[/]' if words.endswith(' drop') else ''}")
+    screen.print(f"[bold]{escape(explanation.cause)}[/]")
+    if explanation.agrees:
+        screen.print(f"[dim]The model agrees: {escape(explanation.oracle)}.[/]")
+    else:
+        screen.print(f"[bold white on red] THE MODEL DISAGREES [/] It says: {escape(explanation.oracle)}. Packets are right about this lab; one of the two has a bug.")

@@ -1,0 +1,37 @@
+"""``testbed graph``."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import click
+
+from testbed.cli.exits import Told
+
+
+@click.command("graph")
+@click.argument("source", metavar="NAME|FILE.py[:FUNCTION]")
+@click.option("-o", "--output", "form", type=click.Choice(("svg", "dot", "mermaid")), default="svg", show_default=True)
+@click.option("-w", "--write", "path", type=click.Path(dir_okay=False, path_type=Path), help="A file instead of stdout.")
+def command(source: str, form: str, path: Path | None) -> None:
+    """Draw a topology: its VPCs, subnets and cities, and what joins them. Nothing is started.
+
+    \b
+    testbed graph web_app > web_app.svg
+    testbed graph web_app -o mermaid
+    """
+    from testbed.cli.source import load
+    from testbed.compile import compile_plan
+    from testbed.observe import graph
+    from testbed.resolve import resolve
+
+    plan = compile_plan(resolve(load(source)))
+    try:
+        drawing = graph.svg(plan) if form == "svg" else (graph.dot(plan) if form == "dot" else graph.mermaid(plan)).encode()
+    except graph.DrawingError as error:
+        raise Told(str(error), "testbed graph NAME -o mermaid needs no program") from error
+    if path is not None:
+        path.write_bytes(drawing)
+    else:
+        sys.stdout.buffer.write(drawing)

@@ -1,0 +1,106 @@
+"""Cut overlapping permissions into disjoint boxes: what a kernel interval map can hold, and what one look-up decides.
+
+A box is a rectangle over (address, key): the key is a destination port, an ICMP type and code (``type << 8 | code``), or a protocol number.
+The union of a security group's rules has no order, but the kernel's interval sets refuse elements that overlap, so each point must belong
+to one box only. The largest permission keeps its shape and decides (ties: the one given first); smaller ones are cut where they stick out.
+
+Invariants: boxes are disjoint; a point is in a box exactly if some permission holds it; the result depends on the permissions and their
+order alone. Work grows with (boxes x distinct key ranges), not with the square of the boxes.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+
+LAST_ADDRESS = (1 << 32) - 1
+LAST_KEY = (1 << 16) - 1
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Box:
+    """Inclusive bounds in both dimensions; `decider` names the rule that permits what is inside."""
+
+    first_address: int
+    last_address: int
+    first_key: int
+    last_key: int
+    decider: str
+
+    @property
+    def area(self) -> int:
+        return (self.last_address - self.first_address + 1) * (self.last_key - self.first_key + 1)
+
+
+_Span = tuple[int, int]
+_Cut = tuple[int, int, str]
+"""First address, last address and decider of a box whose keys are known."""
+
+
+def disjoint(permissions: Iterable[Box]) -> tuple[Box, ...]:
+    """Boxes that cover the same points as `permissions`, none of them twice, sorted by address, then key."""
+    placed: dict[_Span, list[_Cut]] = {}
+    for box in sorted(permissions, key=lambda b: -b.area):
+        for piece in _outside(box, placed):
+            cuts = placed.setdefault((piece.first_key, piece.last_key), [])
+            cut = (piece.first_address, piece.last_address, piece.decider)
+            cuts.insert(bisect_left(cuts, cut), cut)
+    return tuple(sorted(_merged(placed), key=lambda b: (b.first_address, b.first_key)))
+
+
+def _outside(box: Box, placed: dict[_Span, list[_Cut]]) -> list[Box]:
+    """The parts of `box` that no placed box holds."""
+    pieces = [box]
+    for keys, cuts in placed.items():
+        if keys[1] < box.first_key or box.last_key < keys[0]:
+            continue
+        for first, last, _ in _between(cuts, box.first_address, box.last_address):
+            pieces = [part for piece in pieces for part in _minus(piece, first, last, keys)]
+        if not pieces:
+            break
+    return pieces
+
+
+def _between(cuts: list[_Cut], first: int, last: int) -> list[_Cut]:
+    """The cuts (disjoint, sorted) that overlap the addresses from `first` to `last`."""
+    begin = bisect_left(cuts, (first, 0, ""))
+    if begin and cuts[begin - 1][1] >= first:
+        begin -= 1
+    end = begin
+    while end < len(cuts) and cuts[end][0] <= last:
+        end += 1
+    return cuts[begin:end]
+
+
+def _minus(box: Box, first_address: int, last_address: int, keys: _Span) -> Iterator[Box]:
+    """`box` without the rectangle of these addresses and keys: at most four boxes."""
+    if last_address < box.first_address or box.last_address < first_address or keys[1] < box.first_key or box.last_key < keys[0]:
+        yield box
+        return
+    left, right = max(box.first_address, first_address), min(box.last_address, last_address)
+    if box.first_address < left:
+        yield _box(box.first_address, left - 1, box.first_key, box.last_key, box.decider)
+    if right < box.last_address:
+        yield _box(right + 1, box.last_address, box.first_key, box.last_key, box.decider)
+    if box.first_key < keys[0]:
+        yield _box(left, right, box.first_key, keys[0] - 1, box.decider)
+    if keys[1] < box.last_key:
+        yield _box(left, right, keys[1] + 1, box.last_key, box.decider)
+
+
+def _merged(placed: dict[_Span, list[_Cut]]) -> Iterator[Box]:
+    """The placed boxes, neighbours of one rule and the same keys joined."""
+    for (first_key, last_key), cuts in placed.items():
+        start, end, owner = cuts[0]
+        for first, last, decider in cuts[1:]:
+            if decider == owner and first == end + 1:
+                end = last
+                continue
+            yield _box(start, end, first_key, last_key, owner)
+            start, end, owner = first, last, decider
+        yield _box(start, end, first_key, last_key, owner)
+
+
+def _box(first_address: int, last_address: int, first_key: int, last_key: int, decider: str) -> Box:
+    return Box(first_address=first_address, last_address=last_address, first_key=first_key, last_key=last_key, decider=decider)

@@ -1,0 +1,103 @@
+"""Hosted zones as Route 53 serves them: its own SOA and NS, the records, and aliases as the addresses that they stand for.
+
+Sources: Route 53 developer guide, "NS and SOA records that Amazon Route 53 creates for a public hosted zone", "Choosing between alias and
+non-alias records" (documented); a TTL of 60 s for load balancers (documented) and distributions (known, unconfirmed).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from services.dns.config import Location, Placed, Record, Zone
+from testbed.compile.places import city_of
+from testbed.model.distribution import Distribution
+from testbed.model.hosted_zone import HostedZone, RecordSet
+from testbed.model.load_balancer import LoadBalancer
+from testbed.resolve.resolved import Resolved
+
+ALIAS_TTL_S = 60
+DEFAULT_TTL_S = 300
+NAME_SERVERS_TTL_S = 172800
+SOA_TIMES = "1 7200 900 1209600 86400"
+HOSTMASTER = "awsdns-hostmaster.amazon.com."
+
+
+def public_zones(resolved: Resolved) -> tuple[Zone, ...]:
+    """Every zone that Route 53 serves: the topology's, and AWS's own for the names that the topology's resources have. Sorted by name."""
+    own = tuple(_hosted(zone, resolved) for zone in resolved.topology.of(HostedZone))
+    return tuple(sorted((*own, *_aws_zones(resolved)), key=lambda zone: zone.name))
+
+
+def load_balancer_record(name: str, balancer_id: str, resolved: Resolved) -> Record:
+    """`name` as the addresses of a load balancer's nodes: public if it faces the internet, else private ones, in public DNS too."""
+    balancer = next(b for b in resolved.topology.of(LoadBalancer) if b.id == balancer_id)
+    interfaces = resolved.interfaces_of(balancer_id)
+    addresses = (i.address if balancer.scheme == "internal" else i.public_address for i in interfaces)
+    return Record(name=name, type="A", ttl=ALIAS_TTL_S, values=tuple(str(a) for a in addresses if a is not None), origin=balancer_id)
+
+
+def _hosted(zone: HostedZone, resolved: Resolved) -> Zone:
+    return _zone(zone.name, tuple(_record(record, resolved) for record in zone.record_sets), resolved, origin=zone.id)
+
+
+def _zone(name: str, records: tuple[Record, ...], resolved: Resolved, origin: str) -> Zone:
+    servers = tuple(f"{server.host_name}." for server in resolved.route53_servers)
+    apex = Record(name=name, type="NS", ttl=NAME_SERVERS_TTL_S, values=servers, origin=origin)
+    return Zone(name=name, soa=f"{servers[0]} {HOSTMASTER} {SOA_TIMES}", records=(apex, *records), origin=origin)
+
+
+def _record(record: RecordSet, resolved: Resolved) -> Record:
+    name = absolute(record.name)
+    if record.alias_target is None:
+        return Record(name=name, type=record.type, ttl=DEFAULT_TTL_S if record.ttl is None else record.ttl, values=tuple(_value(record.type, v) for v in record.resource_records))
+    if record.alias_target in {d.id for d in resolved.topology.of(Distribution)}:
+        return _distribution_record(name, record.alias_target, resolved)
+    if record.alias_target in {b.id for b in resolved.topology.of(LoadBalancer)}:
+        return load_balancer_record(name, record.alias_target, resolved)
+    return Record(name=name, type=record.type, alias=absolute(record.alias_target))
+
+
+def absolute(name: str) -> str:
+    """A domain name as the daemon's configuration has it: lower case, without the final dot."""
+    return name.lower().removesuffix(".")
+
+
+def _value(record_type: str, value: str) -> str:
+    """Route 53 takes names without the final dot as absolute; master-file form wants it. Texts are quoted."""
+    if record_type in ("CNAME", "NS", "PTR", "MX", "SRV") and not value.endswith("."):
+        return f"{value}."
+    if record_type == "TXT" and not value.startswith('"'):
+        return f'"{value}"'
+    return value
+
+
+def _distribution_record(name: str, distribution: str, resolved: Resolved) -> Record:
+    places = tuple(Placed(value=str(edge.address), location=location_of(edge.city, resolved)) for edge in resolved.edges)
+    return Record(name=name, type="A", ttl=ALIAS_TTL_S, nearest=places, origin=distribution)
+
+
+def location_of(city: str, resolved: Resolved) -> Location:
+    """A city's coordinates as the DNS daemon's configuration has them."""
+    place = city_of(resolved, city).city
+    return Location(latitude=place.latitude, longitude=place.longitude)
+
+
+def _aws_zones(resolved: Resolved) -> Iterator[Zone]:
+    """``cloudfront.net``, ``amazonaws.com``, and the zones of Route 53's own servers."""
+    distributions = tuple(_distribution_record(name, distribution, resolved) for distribution, name in resolved.distribution_names)
+    yield _zone("cloudfront.net", distributions, resolved, origin="CloudFront")
+    balancers = tuple(load_balancer_record(name, balancer, resolved) for balancer, name in resolved.load_balancer_names)
+    yield _zone("amazonaws.com", (*balancers, *database_records(resolved)), resolved, origin="AWS")
+    for server in resolved.route53_servers:
+        address = Record(name=server.host_name, type="A", ttl=NAME_SERVERS_TTL_S, values=(str(server.address),), origin="Route 53")
+        yield _zone(server.host_name.partition(".")[2], (address,), resolved, origin="Route 53")
+
+
+def database_records(resolved: Resolved, vpcs: tuple[str, ...] | None = None) -> tuple[Record, ...]:
+    """The endpoints of DB instances (of some VPCs) as their private addresses, which public DNS tells too (RDS user guide, "Hiding a DB instance"; documented)."""
+    interfaces = {interface.id: interface for interface in resolved.interfaces}
+    return tuple(
+        Record(name=database.endpoint, type="A", ttl=5, values=(str(interfaces[database.interface].address),), origin=database.id)
+        for database in resolved.databases
+        if vpcs is None or interfaces[database.interface].vpc in vpcs
+    )

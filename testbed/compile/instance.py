@@ -1,0 +1,61 @@
+"""An instance becomes a namespace behind its interfaces; `user_data` becomes the daemon that it runs.
+
+The application starts once its database and its VPC's resolver answer: a convenience of the lab, not of AWS.
+Source: CloudFormation, "AWS::EC2::Instance" (documented).
+"""
+
+from __future__ import annotations
+
+from ipaddress import IPv4Address
+
+from services.common.config import Listen, encode
+from services.instance.config import Config, Database
+from testbed.compile import fabric
+from testbed.compile.db_instance import service_name as database_service_name
+from testbed.compile.fragment import Fragment, join
+from testbed.compile.name_server import vpc_resolver_service_name
+from testbed.compile.network_interface import PRIMARY, guest_node
+from testbed.compile.network_interface import lower as lower_interface
+from testbed.compile.places import forwarding_sysctls, region_of_interface
+from testbed.compile.vpc import resolver_addresses_of
+from testbed.model.db_instance import DBInstance
+from testbed.model.instance import Instance, WebApplication
+from testbed.plan import NodeKind, PlanError, ServiceSpec
+from testbed.resolve.resolved import Resolved, ResolvedInterface
+
+KIND = "instance"
+ANY_ADDRESS = IPv4Address("0.0.0.0")
+
+
+def lower(instance: Instance, resolved: Resolved) -> Fragment:
+    """The instance's node, all its interfaces, and its application."""
+    interfaces = resolved.interfaces_of(instance.id)
+    primary = next((i for i in interfaces if i.device == PRIMARY), None)
+    if primary is None:
+        raise PlanError(f"{instance.id} has no primary interface")
+    forwards = None if all(i.source_dest_check for i in interfaces) else forwarding_sysctls()
+    guest = guest_node(primary, NodeKind.INSTANCE, instance.id, resolved, forwards=forwards)
+    services = (_service(instance, instance.user_data, primary, resolved),) if instance.user_data is not None else ()
+    return join(*(lower_interface(interface, resolved) for interface in interfaces), Fragment(nodes=(guest,), services=services))
+
+
+def service_name(instance: Instance) -> str:
+    """The service of an instance's application."""
+    return f"{instance.id}.{KIND}"
+
+
+def _service(instance: Instance, application: WebApplication, primary: ResolvedInterface, resolved: Resolved) -> ServiceSpec:
+    database = next(d for d in resolved.topology.of(DBInstance) if d.id == application.database_id)
+    endpoint = next(d.endpoint for d in resolved.databases if d.id == application.database_id)
+    vpc = fabric.vpc_of(resolved, primary.vpc)
+    config = Config(
+        name=instance.id,
+        listen=Listen(address=ANY_ADDRESS, port=application.port),
+        database=Database(host=endpoint, port=database.port, name=database.db_name, user=database.master_username, password=database.master_user_password),
+        resolvers=resolver_addresses_of(vpc)[:1],
+        availability_zone=primary.availability_zone,
+    )
+    waits = [database_service_name(database)]
+    if vpc.vpc.enable_dns_support:
+        waits.append(vpc_resolver_service_name(region_of_interface(resolved, primary)))
+    return ServiceSpec(name=service_name(instance), kind=KIND, node=primary.node, config=encode(config), after=tuple(sorted(waits)), origin=instance.id)

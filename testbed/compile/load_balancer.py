@@ -1,0 +1,67 @@
+"""An Application Load Balancer becomes one namespace with one daemon in each of its subnets; every node serves all targets (cross-zone).
+
+Source: ELB user guide, "How Elastic Load Balancing works", "Listeners", "Health checks for ALB target groups" (documented).
+"""
+
+from __future__ import annotations
+
+from services.alb.config import Config
+from services.common.config import encode
+from testbed.compile.fragment import Fragment, join
+from testbed.compile.instance import service_name as instance_service_name
+from testbed.compile.listener import listener_config
+from testbed.compile.network_interface import guest_node
+from testbed.compile.network_interface import lower as lower_interface
+from testbed.compile.target_group import target_group_config
+from testbed.compile.tls import certificate
+from testbed.model.instance import Instance
+from testbed.model.listener import Forward, Listener
+from testbed.model.load_balancer import LoadBalancer
+from testbed.model.target_group import TargetGroup
+from testbed.plan import NodeKind, ServiceSpec
+from testbed.resolve.resolved import Resolved, ResolvedInterface
+
+KIND = "alb"
+
+
+def lower(balancer: LoadBalancer, resolved: Resolved) -> Fragment:
+    """The nodes of the balancer, an interface and a daemon each."""
+    return join(*(_node(balancer, interface, resolved) for interface in resolved.interfaces_of(balancer.id)))
+
+
+def service_name(interface: ResolvedInterface) -> str:
+    """The service of one node of a balancer."""
+    return f"{interface.node}.{KIND}"
+
+
+def _node(balancer: LoadBalancer, interface: ResolvedInterface, resolved: Resolved) -> Fragment:
+    guest = guest_node(interface, NodeKind.LOAD_BALANCER, f"{balancer.id} ({interface.availability_zone})", resolved)
+    return join(lower_interface(interface, resolved), Fragment(nodes=(guest,), services=(_service(balancer, interface, resolved),)))
+
+
+def _service(balancer: LoadBalancer, interface: ResolvedInterface, resolved: Resolved) -> ServiceSpec:
+    name = service_name(interface)
+    listeners = tuple(listener for listener in resolved.topology.of(Listener) if listener.load_balancer_arn == balancer.id)
+    secure = tuple(listener for listener in listeners if listener.protocol == "HTTPS")
+    certificates = {listener.id: certificate(name, number, listener.certificates) for number, listener in enumerate(secure)}
+    groups = _target_groups(listeners, resolved)
+    config = Config(
+        name=interface.node,
+        load_balancer=balancer.id,
+        dns_name=dict(resolved.load_balancer_names)[balancer.id],
+        address=interface.address,
+        availability_zone=interface.availability_zone,
+        listeners=tuple(listener_config(listener, interface.address, certificates.get(listener.id)) for listener in listeners),
+        target_groups=tuple(target_group_config(group, resolved) for group in groups),
+        idle_timeout_s=float(balancer.idle_timeout_seconds),
+    )
+    targets = {target for group in groups for target in group.targets}
+    after = tuple(instance_service_name(instance) for instance in resolved.topology.of(Instance) if instance.id in targets and instance.user_data is not None)
+    return ServiceSpec(name=name, kind=KIND, node=interface.node, config=encode(config), after=after, certificates=tuple(certificates.values()), origin=balancer.id)
+
+
+def _target_groups(listeners: tuple[Listener, ...], resolved: Resolved) -> tuple[TargetGroup, ...]:
+    """The groups to which some rule of the listeners forwards."""
+    actions = [action for listener in listeners for action in (*listener.default_actions, *(a for rule in listener.rules for a in rule.actions))]
+    named = {action.target_group_arn for action in actions if isinstance(action, Forward)}
+    return tuple(group for group in resolved.topology.of(TargetGroup) if group.id in named)

@@ -1,0 +1,70 @@
+"""The table of lowerings, and the whole way from `Resolved` to `Plan`.
+
+Each lowering turns one noun into a fragment and sees the resolved topology, never another's fragment. Nouns without a line here speak
+through another: listeners and target groups through their load balancer, hosted zones and distributions through the edge locations that serve
+them, Elastic IPs through the internet gateway that maps them, network interfaces through their owner.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import TypeVar
+
+from testbed.compile import (
+    db_instance,
+    edge_location,
+    instance,
+    internet,
+    internet_gateway,
+    load_balancer,
+    name_server,
+    nat_gateway,
+    network_acl,
+    region,
+    route_table,
+    security_group,
+    subnet,
+    vpc,
+)
+from testbed.compile.fragment import Fragment
+from testbed.compile.link import link
+from testbed.model.db_instance import DBInstance
+from testbed.model.instance import Instance
+from testbed.model.internet_gateway import InternetGateway
+from testbed.model.load_balancer import LoadBalancer
+from testbed.model.nat_gateway import NatGateway
+from testbed.plan import Plan
+from testbed.resolve.resolved import Resolved
+
+N = TypeVar("N")
+Lowering = Callable[[Resolved], Iterable[Fragment]]
+
+
+def _each(nouns: Callable[[Resolved], Iterable[N]], lower: Callable[[N, Resolved], Fragment]) -> Lowering:
+    """The lowering of every noun of one kind."""
+    return lambda resolved: (lower(noun, resolved) for noun in nouns(resolved))
+
+
+LOWERINGS: tuple[Lowering, ...] = (
+    _each(lambda r: r.vpcs, vpc.lower),
+    _each(lambda r: r.subnets, subnet.lower),
+    _each(lambda r: r.route_tables, route_table.lower),
+    _each(lambda r: r.network_acls, network_acl.lower),
+    _each(lambda r: r.security_groups, security_group.lower),
+    _each(lambda r: r.topology.of(InternetGateway), internet_gateway.lower),
+    _each(lambda r: r.topology.of(NatGateway), nat_gateway.lower),
+    _each(lambda r: r.topology.of(Instance), instance.lower),
+    _each(lambda r: r.topology.of(LoadBalancer), load_balancer.lower),
+    _each(lambda r: r.topology.of(DBInstance), db_instance.lower),
+    _each(lambda r: r.cities, internet.lower_city),
+    _each(lambda r: r.users, internet.lower_user),
+    _each(lambda r: r.edges, edge_location.lower),
+    _each(lambda r: r.regions, region.lower),
+    lambda resolved: (name_server.lower(resolved),),
+)
+
+
+def compile_plan(resolved: Resolved) -> Plan:
+    """The plan of a resolved topology: pure, and the same whatever the order in which resources were written. Raises PlanError (our bug)."""
+    fragments = (fragment for lowering in LOWERINGS for fragment in lowering(resolved))
+    return link(resolved.topology.name, fragments, resolved.topology.time_scale)

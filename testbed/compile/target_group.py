@@ -1,0 +1,26 @@
+"""Target groups, as a balancer's daemon is told of them. Source: ELB user guide, "Target groups", "Health checks" (documented)."""
+
+from __future__ import annotations
+
+from services.alb import config as alb
+from testbed.model.target_group import TargetGroup
+from testbed.resolve.resolved import Resolved
+
+
+def target_group_config(group: TargetGroup, resolved: Resolved) -> alb.TargetGroup:
+    """The group with the primary private address of each target, sorted by id."""
+    targets = tuple(
+        alb.Target(id=target, address=interface.address, port=group.port, availability_zone=interface.availability_zone)
+        for target in sorted(group.targets)
+        for interface in resolved.interfaces_of(target)
+        if interface.device == "eth0"
+    )
+    check = alb.HealthCheck(
+        path=group.health_check_path,
+        interval_s=float(group.health_check_interval_seconds),
+        timeout_s=float(group.health_check_timeout_seconds),
+        healthy_threshold=group.healthy_threshold_count,
+        unhealthy_threshold=group.unhealthy_threshold_count,
+        matcher=group.matcher,
+    )
+    return alb.TargetGroup(id=group.id, targets=targets, protocol=group.protocol, health_check=check)

@@ -1,0 +1,171 @@
+"""The control socket of a running lab: one JSON line in, one JSON line out, descriptors beside it where asked for.
+
+Requests (`op`): ``status``, ``ps``, ``plan``, ``enter`` (a node's namespaces), ``socket`` (opened in a node), ``apply`` (a plan),
+``shell`` (Mininet's CLI on a terminal that comes along), ``down``. An answer has ``error`` (and ``remedy``) where it failed.
+Only the lab's owner reaches the socket: its folder is private. Nothing here lets the lab reach the host.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import logging
+import os
+import socket
+import sys
+import termios
+import threading
+from collections.abc import Callable
+from typing import Any
+
+import msgspec
+
+from testbed.engine import codec
+from testbed.engine.entering import own_namespaces
+from testbed.engine.errors import RealiseError
+from testbed.engine.lab import Lab
+from testbed.engine.visible import environment
+from testbed.engine.zygote import run_forked
+
+log = logging.getLogger(__name__)
+Answer = tuple[dict[str, Any], list[int]]
+
+
+class ControlServer:
+    """Answers on `<state>/control.sock` until `down` is asked."""
+
+    def __init__(self, lab: Lab) -> None:
+        self._lab = lab
+        self._ended = threading.Event()
+        self._one_at_a_time = threading.Lock()
+        self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        path = lab.state / "control.sock"
+        path.unlink(missing_ok=True)
+        self._socket.bind(str(path))
+        path.chmod(0o600)
+        self._socket.listen(64)
+        self._operations: dict[str, Callable[[dict[str, Any], list[int]], Answer]] = {
+            "status": self._status, "ps": self._ps, "plan": self._plan, "enter": self._enter, "socket": self._open_socket,
+            "apply": self._apply, "shell": self._shell, "down": self._down,
+        }
+
+    def serve(self) -> None:
+        """Answer requests, each connection in a thread, until `down`."""
+        threading.Thread(target=self._accept, name="control", daemon=True).start()
+        self._ended.wait()
+        self._socket.close()
+
+    def end(self) -> None:
+        """Let `serve` return."""
+        self._ended.set()
+
+    def _accept(self) -> None:
+        while not self._ended.is_set():
+            try:
+                connection, _ = self._socket.accept()
+            except OSError:
+                return
+            threading.Thread(target=self._converse, args=(connection,), name="control-connection", daemon=True).start()
+
+    def _converse(self, connection: socket.socket) -> None:
+        with connection:
+            while True:
+                received = receive_line(connection)
+                if received is None:
+                    return
+                request, descriptors = received
+                answer, to_send = self._answer(request, descriptors)
+                for descriptor in descriptors:
+                    os.close(descriptor)
+                try:
+                    send_line(connection, answer, to_send)
+                except OSError:  # the asker has gone
+                    return
+
+    def _answer(self, request: dict[str, Any], descriptors: list[int]) -> Answer:
+        operation = self._operations.get(request.get("op", ""))
+        if operation is None:
+            return {"error": f"no operation {request.get('op')!r}", "remedy": "use the same version of the testbed as the lab"}, []
+        try:
+            return operation(request, descriptors)
+        except RealiseError as error:
+            return {"error": error.args[0], "remedy": error.remedy}, []
+        except KeyError as error:
+            return {"error": str(error.args[0]), "remedy": "`testbed ps` and `testbed graph` name the nodes"}, []
+        except Exception as error:  # the edge of the daemon: the asker hears of it, the lab lives on
+            log.exception("control operation %s failed", request.get("op"))
+            return {"error": f"{type(error).__name__}: {error}", "remedy": "`testbed logs` has the details"}, []
+
+    def _status(self, _request: dict[str, Any], _descriptors: list[int]) -> Answer:
+        return {"name": self._lab.name, "plan": self._lab.plan.name, "nodes": len(self._lab.nodes)}, []
+
+    def _ps(self, _request: dict[str, Any], _descriptors: list[int]) -> Answer:
+        return {"services": msgspec.to_builtins(self._lab.ps())}, []
+
+    def _plan(self, _request: dict[str, Any], _descriptors: list[int]) -> Answer:
+        return {"plan": codec.encode(self._lab.plan).decode()}, []
+
+    def _enter(self, request: dict[str, Any], _descriptors: list[int]) -> Answer:
+        node = self._lab.node(request["node"])
+        with self._one_at_a_time:
+            view = node.view()
+        own = dict(own_namespaces())
+        return {"environment": environment(node.name)}, [own["user"], own["ipc"], *view.descriptors, own["pid"]]
+
+    def _open_socket(self, request: dict[str, Any], _descriptors: list[int]) -> Answer:
+        opened = self._lab.socket(request["node"], request["family"], request["kind"], request["protocol"])
+        return {}, [opened.detach()]
+
+    def _apply(self, request: dict[str, Any], _descriptors: list[int]) -> Answer:
+        plan = codec.decode(request["plan"].encode())
+        with self._one_at_a_time:
+            summary = self._lab.apply(plan)
+        return {"summary": msgspec.to_builtins(summary)}, []
+
+    def _shell(self, _request: dict[str, Any], descriptors: list[int]) -> Answer:
+        terminal = descriptors[0]
+        pid = run_forked("testbed-shell", lambda: _mininet_shell(self._lab.net, terminal))
+        _, status = os.waitpid(pid, 0)
+        return {"status": status}, []
+
+    def _down(self, _request: dict[str, Any], _descriptors: list[int]) -> Answer:
+        threading.Timer(0.01, self.end).start()
+        return {}, []
+
+
+def _mininet_shell(net: Any, terminal: int) -> None:
+    """Mininet's own command line, in a process of its own with a terminal of its own."""
+    os.setsid()
+    fcntl.ioctl(terminal, termios.TIOCSCTTY, 0)
+    for number in (0, 1, 2):
+        os.dup2(terminal, number)
+    sys.stdin, sys.stdout, sys.stderr = (os.fdopen(number, mode, buffering=1, closefd=False) for number, mode in ((0, "r"), (1, "w"), (2, "w")))
+    from mininet import log as mininet_log
+    from mininet.cli import CLI
+
+    mininet_log.lg.handlers[0].stream = sys.stdout
+    mininet_log.setLogLevel("info")
+    CLI(net)
+
+
+def send_line(connection: socket.socket, message: dict[str, Any], descriptors: list[int]) -> None:
+    """One JSON line, with descriptors; those are closed here afterwards."""
+    data = msgspec.json.encode(message) + b"\n"
+    try:
+        sent = socket.send_fds(connection, [data], descriptors) if descriptors else connection.send(data)
+        connection.sendall(data[sent:])
+    finally:
+        for descriptor in descriptors:
+            os.close(descriptor)
+
+
+def receive_line(connection: socket.socket) -> tuple[dict[str, Any], list[int]] | None:
+    """One JSON line and the descriptors that came with it; None at the end of the stream."""
+    data, descriptors = bytearray(), []
+    while not data.endswith(b"\n"):
+        part, came, _, _ = socket.recv_fds(connection, 1 << 18, 16)
+        descriptors += came
+        if not part:
+            return None
+        data += part
+    return msgspec.json.decode(bytes(data)), descriptors
+

@@ -1,0 +1,114 @@
+"""A running plan: the Mininet network, its services, and the ways into its nodes. Must be made inside a sandbox.
+
+What happens at start, in order:
+1. the zygote is forked and begins to import the daemons;
+2. Mininet builds the topology: namespaces, links, then addresses, routes and rulesets of each node;
+3. Mininet starts the switches: the forwarding nodes, the userspace wires, then the services in the order of their needs.
+"""
+
+from __future__ import annotations
+
+import logging
+import socket
+import subprocess
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+from mininet.log import setLogLevel
+from mininet.net import Mininet
+
+from testbed.engine import sandbox
+from testbed.engine.apply import Summary, apply
+from testbed.engine.errors import RealiseError
+from testbed.engine.nodes import LabNode
+from testbed.engine.status import ServiceStatus, status_of
+from testbed.engine.topo import PlanTopo
+from testbed.plan import Plan
+
+log = logging.getLogger(__name__)
+
+
+class Lab:
+    """One plan, running. `net` is the live Mininet network; `state` holds logs and captures."""
+
+    def __init__(self, plan: Plan, *, name: str | None = None, state: Path | None = None, progress: Callable[[str], None] = lambda _: None) -> None:
+        self.plan = plan
+        self.name = name or plan.name
+        self.state = state or sandbox.RUN / "labs" / self.name
+        self.log_directory = self.state / "logs"
+        self.capture_directory = self.state / "captures"
+        self._progress = progress
+        self.net: Any = None
+        self._topo: PlanTopo | None = None
+
+    def start(self) -> None:
+        """Build and start everything; on failure nothing is left. Raises RealiseError."""
+        if not sandbox.inside():
+            raise RealiseError("a lab starts only inside a sandbox", "call testbed.engine.sandbox.enter() first")
+        self.capture_directory.mkdir(parents=True, exist_ok=True)
+        setLogLevel("warning")
+        Mininet.inited = True  # its own initialisation writes sysctls of the host
+        self._topo = PlanTopo(self.plan, self.state, self._progress)
+        self._progress(f"building {len(self.plan.nodes)} nodes and {len(self.plan.links)} links")
+        try:
+            self.net = Mininet(topo=self._topo, controller=None, build=False)
+            self.net.build()
+            self._progress(f"starting {len(self.plan.services)} services")
+            self.net.start()
+        except OSError as error:
+            self.stop()
+            raise RealiseError(str(error)) from error
+        except BaseException:
+            self.stop()
+            raise
+
+    def stop(self) -> None:
+        """End the services and let every namespace go."""
+        if self._topo is None:
+            return
+        self._topo.supervisor.stop()
+        self._topo.wires.stop()
+        for node in self.nodes.values():
+            node.terminate()
+        self._topo.namespaces.close()
+        self._topo, self.net = None, None
+
+    def __enter__(self) -> Lab:
+        self.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.stop()
+
+    @property
+    def nodes(self) -> dict[str, LabNode]:
+        """The Mininet nodes by name."""
+        return {} if self._topo is None else self._topo.built
+
+    def node(self, name: str) -> LabNode:
+        """The Mininet node called `name`. Raises KeyError with the names that there are."""
+        try:
+            return self.nodes[name]
+        except KeyError:
+            raise KeyError(f"no node {name!r}; there are {', '.join(sorted(self.nodes))}") from None
+
+    def socket(self, node: str, family: int, kind: int, protocol: int = 0) -> socket.socket:
+        """A socket opened in the node's namespace."""
+        return self.node(node).socket(family, kind, protocol)
+
+    def popen(self, node: str, argv: Sequence[str], **options: Any) -> subprocess.Popen[bytes]:
+        """Start any host program in the node, as `subprocess.Popen`."""
+        return self.node(node).popen(list(argv), **{"stdout": None, "stderr": None, **options})
+
+    def ps(self) -> tuple[ServiceStatus, ...]:
+        """How each service is, by name."""
+        return () if self._topo is None else tuple(status_of(service) for service in self._topo.supervisor.status())
+
+    def apply(self, plan: Plan) -> Summary:
+        """Change the running network to `plan`; what does not differ is not touched. Raises RealiseError."""
+        if self._topo is None or self.net is None:
+            raise RealiseError("the lab is not running", "start it first")
+        summary = apply(self.net, self._topo, self.plan, plan)
+        self.plan = plan
+        return summary

@@ -1,0 +1,100 @@
+"""A plan as a Mininet topology: every node and link names its own class, so stock Mininet can build and start it.
+
+    net = Mininet(topo=PlanTopo(plan), controller=None)
+
+Services start with ``net.start()`` and end with ``net.stop()``: they hang on a switch of their own (`ServiceSwitch`), which Mininet
+starts after all others because its name sorts last.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+from mininet.node import Switch
+from mininet.topo import Topo
+
+from testbed.engine.links import LabLink
+from testbed.engine.namespaces import NamespaceMaker
+from testbed.engine.nodes import FORWARDING, ForwardingNode, LabNode
+from testbed.engine.supervise import Supervisor
+from testbed.engine.wire import WireSpec
+from testbed.engine.wires import WireHolder
+from testbed.plan import Plan
+
+SERVICES = "~services"
+"""No AWS id has a tilde, so no node can have this name, and it sorts behind all of them."""
+
+
+class PlanTopo(Topo):  # type: ignore[misc]
+    """The Mininet topology of a plan. `state` is the folder for logs; without `warm`, the daemons' zygote is forked when the first service starts."""
+
+    def __init__(self, plan: Plan, state: Path, progress: Callable[[str], None] = lambda _: None, *, warm: bool = True) -> None:
+        self.plan = plan
+        self.state = state
+        self.progress = progress
+        self.built: dict[str, LabNode] = {}
+        self.supervisor = Supervisor(self.built, state, plan.time_scale, progress)
+        if warm:
+            self.supervisor.warm_up()  # imports while the network is built
+        self.wires = WireHolder()
+        self.namespaces = NamespaceMaker()
+        super().__init__()
+
+    def build(self, *_args: Any, **_params: Any) -> None:
+        """Mininet's hook: declare nodes and links."""
+        for node in self.plan.nodes:
+            if node.kind in FORWARDING:
+                self.addSwitch(node.name, cls=ForwardingNode, spec=node, namespaces=self.namespaces, registry=self.built)
+            else:
+                self.addHost(node.name, cls=LabNode, spec=node, namespaces=self.namespaces, registry=self.built)
+        for link in self.plan.links:
+            self.addLink(link.a.node, link.b.node, cls=LabLink, spec=link)
+        self.addSwitch(SERVICES, cls=ServiceSwitch, topo=self)
+
+
+class ServiceSwitch(Switch):  # type: ignore[misc]
+    """Not a switch: Mininet's own hook to start and stop what runs on a network."""
+
+    def __init__(self, name: str, *, topo: PlanTopo, **params: Any) -> None:
+        self.topo = topo
+        params["inNamespace"] = True
+        super().__init__(name, **params)
+
+    @classmethod
+    def setup(cls) -> None:
+        """Nothing is needed."""
+
+    def startShell(self, mnopts: str | None = None) -> None:
+        """It has no shell."""
+
+    def defaultDpid(self, dpid: str | None = None) -> str:
+        """OpenFlow's number of a switch means nothing here."""
+        return "0"
+
+    def start(self, _controllers: Sequence[object]) -> None:
+        """Hold the wires, start every service of the plan and wait until all are ready. Raises RealiseError naming the ones that are not."""
+        self.topo.wires.start(wires_of(self.topo.plan, self.topo.built))
+        self.topo.supervisor.start(self.topo.plan)
+
+    def stop(self, deleteIntfs: bool = False) -> None:
+        """End every service and let the wires go."""
+        self.topo.supervisor.stop()
+        self.topo.wires.stop()
+
+
+def wires_of(plan: Plan, nodes: dict[str, LabNode]) -> tuple[WireSpec, ...]:
+    """The plan's links that have a delay, as the userspace wire wants them."""
+    return tuple(
+        WireSpec(
+            a=(nodes[link.a.node].namespace.descriptor, link.a.name),
+            b=(nodes[link.b.node].namespace.descriptor, link.b.name),
+            delay_ms=link.wire.delay_ms,
+            jitter_ms=link.wire.jitter_ms,
+            loss_percent=link.wire.loss_percent,
+            rate_mbit=link.wire.rate_mbit,
+        )
+        for link in plan.links
+        if link.wire is not None
+    )

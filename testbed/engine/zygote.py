@@ -1,0 +1,227 @@
+"""The zygote: a warm process from which every daemon is forked into its node.
+
+It imports aiohttp, dnslib and the daemons once; a fork of it is a running daemon in a few milliseconds and shares that memory.
+It is single-threaded, forked from the supervisor before anything listens, and speaks over one SOCK_SEQPACKET socket:
+
+    supervisor → zygote   Spawn (JSON) + descriptors: events, stderr, the node's namespace, other namespaces to listen in
+    zygote → supervisor   Spawned, Exited; from the daemon itself: Ready
+
+Each daemon is a process of its own: it can be killed, stopped and starved. All die with the zygote, and the zygote with its supervisor.
+Daemons are named, not imported, here: `services.<kind>` is loaded by name as ``python -m`` would.
+"""
+
+from __future__ import annotations
+
+import gc
+import importlib
+import logging
+import os
+import select
+import signal
+import socket
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from testbed.engine import syscalls
+
+PRELOADED = ("services.dns.server", "services.cloudfront.server", "services.alb.server", "services.instance.server", "services.rds.server", "services.common.main", "testbed.engine.wire")
+UNPRIVILEGED_UID = 1000
+MESSAGE_BYTES = 65536
+MOST_DESCRIPTORS = 200
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Spawn:
+    """Start one daemon. `listens` are the JSON of `services.common.config.Listen`s to open in the namespaces whose descriptors follow the first three."""
+
+    name: str
+    kind: str
+    config_file: str
+    time_scale: float
+    unprivileged: bool
+    listens: tuple[tuple[str, int], ...]
+    """(Listen as JSON, number of its namespace among the descriptors)."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Notice:
+    """What comes back. `event` is ``spawned``, ``exited`` or ``ready``."""
+
+    event: str
+    name: str
+    pid: int
+    status: int = 0
+
+
+class Zygote:
+    """The supervisor's handle on its zygote."""
+
+    def __init__(self) -> None:
+        self._socket, there = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        self.pid = os.fork()
+        if self.pid == 0:
+            _in_child(lambda: _serve(there))
+        there.close()
+
+    def fileno(self) -> int:
+        return self._socket.fileno()
+
+    def spawn(self, spawn: Spawn, descriptors: list[int]) -> None:
+        """Ask for a daemon. Raises OSError if the zygote is gone."""
+        socket.send_fds(self._socket, [msgspec.json.encode(spawn)], descriptors)
+
+    def receive(self) -> Notice | None:
+        """The next notice; None when the zygote has ended."""
+        try:
+            message = self._socket.recv(MESSAGE_BYTES)
+        except OSError:
+            return None
+        return msgspec.json.decode(message, type=Notice) if message else None
+
+    def close(self) -> None:
+        """End the zygote, and with it every daemon."""
+        self._socket.close()
+        try:
+            os.kill(self.pid, signal.SIGKILL)
+            os.waitpid(self.pid, 0)
+        except (ProcessLookupError, ChildProcessError):
+            return
+
+
+def run_forked(name: str, run: Callable[[], object]) -> int:
+    """Run something in a forked process of its own, which dies with the calling thread; its pid."""
+    pid = os.fork()
+    if pid == 0:
+
+        def named() -> int:
+            syscalls.die_with_parent()
+            syscalls.set_process_name(name)
+            for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+                signal.signal(number, signal.SIG_IGN if number == signal.SIGINT else signal.SIG_DFL)
+            run()
+            return 0
+
+        _in_child(named)
+    return pid
+
+
+def _in_child(run: Callable[[], int]) -> None:
+    """Run in a forked child and leave without the parent's clean-up, whatever happens."""
+    code = 70
+    try:
+        code = run()
+    except BaseException:  # the edge of a process
+        logging.getLogger(__name__).exception("a forked process failed")
+    finally:
+        for stream in (sys.stdout, sys.stderr):
+            stream.flush()
+        os._exit(code)
+
+
+def _serve(there: socket.socket) -> int:
+    syscalls.die_with_parent()
+    syscalls.set_process_name("testbed-zygote")
+    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+        signal.signal(number, signal.SIG_IGN)
+    wake_read, wake_write = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
+    _close_descriptors(keep={0, 1, 2, there.fileno(), wake_read, wake_write})
+    for name in PRELOADED:
+        importlib.import_module(name)
+    gc.collect()
+    gc.freeze()
+    signal.signal(signal.SIGCHLD, lambda *_: None)
+    signal.set_wakeup_fd(wake_write, warn_on_full_buffer=False)
+    names: dict[int, str] = {}
+    poll = select.poll()
+    poll.register(there, select.POLLIN)
+    poll.register(wake_read, select.POLLIN)
+    while True:
+        ready = {descriptor for descriptor, _ in poll.poll()}
+        if wake_read in ready:
+            os.read(wake_read, 4096)
+        _report_exits(there, names)
+        if there.fileno() in ready:
+            message, descriptors, _, _ = socket.recv_fds(there, MESSAGE_BYTES, MOST_DESCRIPTORS)
+            if not message:
+                return 0
+            spawn = msgspec.json.decode(message, type=Spawn)
+            pid = os.fork()
+            if pid == 0:
+                _in_child(lambda spawn=spawn, descriptors=descriptors: _become(spawn, descriptors, there))  # type: ignore[misc]
+            names[pid] = spawn.name
+            there.send(msgspec.json.encode(Notice(event="spawned", name=spawn.name, pid=pid)))
+            for descriptor in descriptors:
+                os.close(descriptor)
+
+
+def _report_exits(there: socket.socket, names: dict[int, str]) -> None:
+    while names:
+        pid, status = os.waitpid(-1, os.WNOHANG)
+        if pid == 0:
+            return
+        if pid in names:
+            there.send(msgspec.json.encode(Notice(event="exited", name=names.pop(pid), pid=pid, status=status)))
+
+
+def _become(spawn: Spawn, descriptors: list[int], there: socket.socket) -> int:
+    """In the forked child: enter the node, open the sockets, and be the daemon."""
+    syscalls.die_with_parent()
+    signal.set_wakeup_fd(-1)
+    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGCHLD):
+        signal.signal(number, signal.SIG_DFL)
+    syscalls.set_process_name(spawn.name)
+    events, stderr, home = descriptors[:3]
+    os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
+    os.dup2(stderr, 1)
+    os.dup2(stderr, 2)
+    _log_to_stderr()
+    main = importlib.import_module("services.common.main")
+    runtime_module = importlib.import_module("services.common.runtime")
+    config_module = importlib.import_module("services.common.config")
+    sockets = {}
+    for text, number in spawn.listens:
+        syscalls.setns(descriptors[3 + number], syscalls.CLONE_NEWNET)
+        listen = config_module.decode(text, config_module.Listen)
+        sockets[listen] = runtime_module.listening_socket(listen)
+    syscalls.setns(home, syscalls.CLONE_NEWNET)
+    if spawn.unprivileged:
+        syscalls.unshare(syscalls.CLONE_NEWUSER)
+        syscalls.map_to(UNPRIVILEGED_UID, UNPRIVILEGED_UID, 0, 0)
+        syscalls.die_with_parent()
+    for descriptor in descriptors[2:]:
+        os.close(descriptor)
+    notice = msgspec.json.encode(Notice(event="ready", name=spawn.name, pid=os.getpid()))
+    runtime = runtime_module.Runtime(
+        name=spawn.name,
+        events=importlib.import_module("services.common.events").EventLog(spawn.name, events),
+        time_scale=spawn.time_scale,
+        sockets=sockets,
+        on_ready=lambda: there.send(notice),
+    )
+    config_file = Path(spawn.config_file)
+    config: Any = config_module.decode(config_file.read_bytes(), main.config_class(spawn.kind))
+    code: int = main.run(spawn.kind, config, runtime, config_file)
+    return code
+
+
+def _log_to_stderr() -> None:
+    """Daemons log to their own file: the streams of the program that was forked, and its handlers, are not theirs."""
+    sys.stdout = os.fdopen(1, "w", buffering=1, closefd=False)
+    sys.stderr = os.fdopen(2, "w", buffering=1, closefd=False)
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s", force=True)
+
+
+def _close_descriptors(keep: set[int]) -> None:
+    """Close whatever the parent had open: namespaces would live on through it."""
+    start = 0
+    for descriptor in (*sorted(keep), 1 << 20):
+        if start < descriptor:  # an empty range would mean everything
+            os.closerange(start, descriptor)
+        start = descriptor + 1
+
+

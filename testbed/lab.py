@@ -1,0 +1,45 @@
+"""`Lab`: a topology as a running network, in this very program.
+
+    from testbed.lab import Lab
+    from topologies.web_app import web_app
+
+    with Lab(web_app()) as lab:
+        print(lab["client"].curl("https://shop.example.com/products"))
+
+Entering the block moves the program into a sandbox (`engine.sandbox.enter`), resolves and compiles the topology, and starts it; leaving it ends
+everything. `lab.net` is the live Mininet network; `lab["client"]` a node as an experiment wants it (`observe.nodes.LabNode`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+from testbed.compile import compile_plan
+from testbed.engine import lab as engine_lab
+from testbed.engine import sandbox
+from testbed.engine.apply import Summary
+from testbed.model.topology import Topology
+from testbed.resolve import resolve
+
+
+
+class Lab(engine_lab.Lab):
+    """A topology, running between ``with`` and its end. Raises ModelError with all faults of the topology, RealiseError if the machine refuses."""
+
+    def __init__(self, topology: Topology, *, name: str | None = None, state: Path | None = None, progress: Callable[[str], None] = lambda _: None) -> None:
+        self.topology = topology
+        self.resolved = resolve(topology)
+        super().__init__(compile_plan(self.resolved), name=name, state=state, progress=progress)
+
+    def start(self) -> None:
+        """Enter a sandbox if this program is not in one, and start everything."""
+        sandbox.enter()
+        super().start()
+
+    def change(self, topology: Topology) -> Summary:
+        """Change the running network to another topology; connections that the change does not concern go on."""
+        resolved = resolve(topology)
+        summary = self.apply(compile_plan(resolved))
+        self.topology, self.resolved = topology, resolved
+        return summary

@@ -1,0 +1,1 @@
+"""Seeing what happens in a lab: captures, packet traces, logs, explanations, waterfalls and drawings."""

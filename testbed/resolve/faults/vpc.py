@@ -1,0 +1,43 @@
+"""Faults of VPCs with their subnets and internet gateways.
+
+Source: VPC user guide, "Subnet CIDR blocks", "Subnets for your VPC", "Internet gateways" (one per VPC; documented).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from ipaddress import IPv4Network
+from itertools import combinations
+
+from testbed.model.internet_gateway import InternetGateway
+from testbed.model.subnet import Subnet
+from testbed.model.values import Fault
+from testbed.model.vpc import Vpc
+from testbed.resolve.interfaces import Wanted
+from testbed.resolve.references import References
+
+
+def faults(references: References, _: tuple[Wanted, ...]) -> Iterator[Fault]:
+    """Faults of each VPC with what lies in it."""
+    for vpc in references.topology.of(Vpc):
+        subnets = [subnet for subnet in references.topology.of(Subnet) if subnet.vpc_id == vpc.id]
+        for subnet in subnets:
+            yield from _placement_faults(subnet, vpc)
+        sized = [subnet for subnet in subnets if isinstance(subnet.cidr_block, IPv4Network)]
+        for first, second in combinations(sized, 2):
+            if first.cidr_block.overlaps(second.cidr_block):
+                problem = f"cidr_block {second.cidr_block} overlaps {first.cidr_block} of {first.id}"
+                yield Fault(resource=second.id, problem=problem, remedy=f"choose a block of {vpc.cidr_block} that no other subnet uses")
+        gateways = [gateway for gateway in references.topology.of(InternetGateway) if gateway.vpc_id == vpc.id]
+        for gateway in gateways[1:]:
+            yield Fault(resource=gateway.id, problem=f"{vpc.id} already has the internet gateway {gateways[0].id}", remedy="a VPC has one internet gateway: remove this one")
+
+
+def _placement_faults(subnet: Subnet, vpc: Vpc) -> Iterator[Fault]:
+    both_sized = isinstance(subnet.cidr_block, IPv4Network) and isinstance(vpc.cidr_block, IPv4Network)
+    if both_sized and not subnet.cidr_block.subnet_of(vpc.cidr_block):
+        problem = f"cidr_block {subnet.cidr_block} is outside {vpc.id}'s {vpc.cidr_block}"
+        yield Fault(resource=subnet.id, problem=problem, remedy=f"choose a block of {vpc.cidr_block}")
+    if subnet.availability_zone[:-1] != vpc.region:
+        problem = f"Availability Zone {subnet.availability_zone} is not in {vpc.id}'s Region {vpc.region}"
+        yield Fault(resource=subnet.id, problem=problem, remedy=f"choose a zone of {vpc.region}, such as {vpc.region}a")

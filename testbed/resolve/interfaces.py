@@ -1,0 +1,163 @@
+"""Network interfaces and their private addresses: who has one, in which subnet, and with which address.
+
+    NetworkInterface           its own id, attached to its instance as eth1, eth2 … (without an instance: it only keeps its address)
+    Instance, NatGateway       eni-<id>, eth0
+    LoadBalancer               eni-<id>-<zone letter> in each of its subnets, one node each
+    DBInstance                 eni-<id> in the subnet of its zone, or in the first of its group
+
+Addresses: explicit ones first, then the lowest free host address from base+4 of each subnet, interfaces by id (assumed: AWS chooses at random).
+Source: VPC user guide, "Subnet CIDR blocks" (the first four addresses and the last are reserved; documented).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from ipaddress import IPv4Address, IPv4Network
+
+from testbed.model.db_instance import DBInstance
+from testbed.model.instance import Instance
+from testbed.model.load_balancer import LoadBalancer
+from testbed.model.nat_gateway import NatGateway
+from testbed.model.network_interface import NetworkInterface
+from testbed.model.subnet import Subnet
+from testbed.model.vpc import Vpc
+from testbed.resolve.references import References, default_security_group
+from testbed.resolve.resolved import OwnerKind
+
+FIRST_USABLE_HOST = 4
+RESERVED_PER_SUBNET = 5
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wanted:
+    """An interface that needs an address: `explicit` or one that is free. `owner` None is an interface attached to nothing."""
+
+    id: str
+    owner: str | None
+    owner_kind: OwnerKind
+    node: str
+    device: str
+    subnet: Subnet
+    explicit: IPv4Address | None = None
+    security_groups: tuple[str, ...] = ()
+    source_dest_check: bool = True
+    named_by: str
+    """The resource that a person wrote, for faults."""
+
+
+def wanted(references: References) -> tuple[Wanted, ...]:
+    """Every interface of the topology whose subnet is known, by id."""
+    found = (*_of_instances(references), *_attached(references), *_of_load_balancers(references), *_of_nat_gateways(references), *_of_databases(references))
+    return tuple(sorted(found, key=lambda interface: interface.id))
+
+
+def is_reserved(address: IPv4Address, network: IPv4Network) -> bool:
+    """Whether AWS keeps this address of the subnet for itself: the first four and the last."""
+    return int(address) - int(network.network_address) < FIRST_USABLE_HOST or address == network.broadcast_address
+
+
+def capacity(network: IPv4Network) -> int:
+    """How many interfaces a subnet can hold."""
+    return network.num_addresses - RESERVED_PER_SUBNET
+
+
+def assign_addresses(interfaces: Iterable[Wanted]) -> dict[str, IPv4Address]:
+    """An address for each interface, by interface id. The subnets have room (`faults_addresses` has looked)."""
+    ordered = sorted(interfaces, key=lambda interface: interface.id)
+    addresses = {interface.id: interface.explicit for interface in ordered if interface.explicit is not None}
+    taken = {(interface.subnet.id, interface.explicit) for interface in ordered if interface.explicit is not None}
+    cursor: dict[str, int] = {}
+    for interface in ordered:
+        if interface.explicit is not None:
+            continue
+        subnet = interface.subnet
+        host = cursor.get(subnet.id, FIRST_USABLE_HOST)
+        while (subnet.id, subnet.cidr_block.network_address + host) in taken:
+            host += 1
+        addresses[interface.id] = subnet.cidr_block.network_address + host
+        cursor[subnet.id] = host + 1
+    return addresses
+
+
+def mac(vpc_index: int, address: IPv4Address) -> str:
+    """A locally administered MAC: 02, the VPC's index, the address. Unique although VPCs may overlap."""
+    return ":".join(f"{byte:02x}" for byte in (0x02, vpc_index, *address.packed))
+
+
+def zone_letter(subnet: Subnet) -> str:
+    """The letter of the subnet's Availability Zone."""
+    return subnet.availability_zone[-1:]
+
+
+def groups_in_force(groups: tuple[str, ...], subnet: Subnet, references: References) -> tuple[str, ...]:
+    """The groups as written, by id; none written is the VPC's default group (VPC user guide, "Default security groups"; documented)."""
+    if groups:
+        return tuple(sorted(groups))
+    vpc = references.get(Vpc, subnet.vpc_id)
+    return () if vpc is None else (default_security_group(vpc.id),)
+
+
+def _explicit(value: object) -> IPv4Address | None:
+    return value if isinstance(value, IPv4Address) else None
+
+
+def _of_instances(references: References) -> Iterator[Wanted]:
+    for instance in references.topology.of(Instance):
+        subnet = references.get(Subnet, instance.subnet_id)
+        if subnet is not None:
+            yield Wanted(
+                id=f"eni-{instance.id}", owner=instance.id, owner_kind=OwnerKind.INSTANCE, node=instance.id, device="eth0", subnet=subnet,
+                explicit=_explicit(instance.private_ip_address), security_groups=groups_in_force(instance.security_group_ids, subnet, references),
+                source_dest_check=instance.source_dest_check, named_by=instance.id,
+            )  # fmt: skip
+
+
+def _attached(references: References) -> Iterator[Wanted]:
+    attached: dict[str, int] = {}
+    for interface in references.topology.of(NetworkInterface):
+        subnet = references.get(Subnet, interface.subnet_id)
+        if subnet is None:
+            continue
+        instance = references.get(Instance, interface.instance_id)
+        owner = None if instance is None else instance.id
+        number = attached.get(interface.instance_id or "", 0) + 1
+        attached[interface.instance_id or ""] = number
+        yield Wanted(
+            id=interface.id, owner=owner, owner_kind=OwnerKind.INSTANCE, node=owner or "", device=f"eth{number}", subnet=subnet,
+            explicit=_explicit(interface.private_ip_address), security_groups=groups_in_force(interface.group_set, subnet, references),
+            source_dest_check=interface.source_dest_check, named_by=interface.id,
+        )  # fmt: skip
+
+
+def _of_load_balancers(references: References) -> Iterator[Wanted]:
+    for balancer in references.topology.of(LoadBalancer):
+        for subnet_id in balancer.subnets:
+            subnet = references.get(Subnet, subnet_id)
+            if subnet is not None:
+                node = f"{balancer.id}-{zone_letter(subnet)}"
+                yield Wanted(
+                    id=f"eni-{node}", owner=balancer.id, owner_kind=OwnerKind.LOAD_BALANCER, node=node, device="eth0", subnet=subnet,
+                    security_groups=groups_in_force(balancer.security_groups, subnet, references), named_by=balancer.id,
+                )  # fmt: skip
+
+
+def _of_nat_gateways(references: References) -> Iterator[Wanted]:
+    for gateway in references.topology.of(NatGateway):
+        subnet = references.get(Subnet, gateway.subnet_id)
+        if subnet is not None:
+            yield Wanted(
+                id=f"eni-{gateway.id}", owner=gateway.id, owner_kind=OwnerKind.NAT_GATEWAY, node=gateway.id, device="eth0", subnet=subnet,
+                explicit=_explicit(gateway.private_ip_address), source_dest_check=False, named_by=gateway.id,
+            )  # fmt: skip
+
+
+def _of_databases(references: References) -> Iterator[Wanted]:
+    for database in references.topology.of(DBInstance):
+        subnets = [subnet for subnet_id in database.db_subnet_group if (subnet := references.get(Subnet, subnet_id)) is not None]
+        subnet = next((s for s in subnets if s.availability_zone == database.availability_zone), subnets[0] if subnets else None)
+        if subnet is not None:
+            yield Wanted(
+                id=f"eni-{database.id}", owner=database.id, owner_kind=OwnerKind.DATABASE, node=database.id, device="eth0", subnet=subnet,
+                security_groups=groups_in_force(database.vpc_security_groups, subnet, references), named_by=database.id,
+            )  # fmt: skip

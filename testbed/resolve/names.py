@@ -1,0 +1,37 @@
+"""DNS names that AWS makes: of load balancers, distributions and DB instances.
+
+The part that AWS draws at random is a hash of account, Region and id here, so that a topology always gets the same names.
+Source: ELB user guide, "Application Load Balancers"; CloudFront developer guide, "Values that you specify"; RDS user guide, "Finding the connection information" (forms documented).
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+
+from testbed.model.load_balancer import LoadBalancer
+
+
+def load_balancer_name(account: str, region: str, balancer: LoadBalancer) -> str:
+    """``alb-shop-1234567890.eu-west-1.elb.amazonaws.com``; an internal balancer's begins with ``internal-``."""
+    digits = int.from_bytes(_digest(account, region, balancer.id)) % 10**10
+    prefix = "internal-" if balancer.scheme == "internal" else ""
+    return f"{prefix}{balancer.id}-{digits:010d}.{region}.elb.amazonaws.com"
+
+
+def distribution_name(account: str, distribution_id: str) -> str:
+    """``d111111abcdef8.cloudfront.net``."""
+    return f"d{_letters(_digest(account, 'cloudfront', distribution_id), 13)}.cloudfront.net"
+
+
+def database_endpoint(account: str, region: str, database_id: str) -> str:
+    """``shop-db.123456789abc.eu-west-1.rds.amazonaws.com``; the middle part belongs to account and Region, not to the database."""
+    return f"{database_id}.{_letters(_digest(account, region, 'rds'), 12)}.{region}.rds.amazonaws.com"
+
+
+def _digest(*parts: str) -> bytes:
+    return hashlib.blake2s("/".join(parts).encode(), digest_size=16).digest()
+
+
+def _letters(digest: bytes, count: int) -> str:
+    return base64.b32encode(digest).decode().lower()[:count]

@@ -1,0 +1,80 @@
+"""Public addresses: Elastic IPs and the ones that AWS assigns by itself, and which interface each is mapped to.
+
+Order within a Region's pool, from .10: Elastic IPs by allocation id, then auto-assigned ones by interface id; explicit `public_ip`s are kept free.
+An interface with an Elastic IP gets no automatic one. Source: EC2 user guide, "Amazon EC2 instance IP addressing"; VPC user guide, "Internet gateways" (documented).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from ipaddress import IPv4Address
+
+from testbed.model.elastic_ip import ElasticIp
+from testbed.model.instance import Instance
+from testbed.model.load_balancer import LoadBalancer
+from testbed.model.nat_gateway import NatGateway
+from testbed.resolve.interfaces import Wanted
+from testbed.resolve.references import References
+from testbed.resolve.resolved import OwnerKind, ResolvedRegion
+
+FIRST_ASSIGNED_HOST = 10
+AUTO_ASSIGNED = "auto-assigned"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PublicAddress:
+    """A public address and why it is there: an allocation's id, or ``auto-assigned``."""
+
+    address: IPv4Address
+    origin: str
+
+
+def interface_of_allocation(elastic_ip: ElasticIp, references: References) -> str | None:
+    """The id of the interface that an allocation is associated with: a NAT gateway's, an instance's primary one, or the one named."""
+    for gateway in references.topology.of(NatGateway):
+        if gateway.allocation_id == elastic_ip.id:
+            return f"eni-{gateway.id}"
+    return f"eni-{elastic_ip.instance_id}" if elastic_ip.instance_id is not None else elastic_ip.network_interface_id
+
+
+def wants_automatic_address(interface: Wanted, references: References) -> bool:
+    """Whether AWS gives the interface a public address by itself: instances by their own setting or the subnet's, nodes of internet-facing balancers."""
+    owner = references.named(interface.owner)
+    if isinstance(owner, LoadBalancer):
+        return owner.scheme == "internet-facing"
+    if isinstance(owner, Instance) and interface.id == f"eni-{owner.id}":  # only the primary interface, and only at launch
+        return interface.subnet.map_public_ip_on_launch if owner.associate_public_ip_address is None else owner.associate_public_ip_address
+    return False
+
+
+def assign_public_addresses(interfaces: tuple[Wanted, ...], regions: tuple[ResolvedRegion, ...], references: References) -> dict[str, PublicAddress]:
+    """The public address of each interface that has one, by interface id. The pools have room (`faults_elastic_ip` has looked)."""
+    assigned: dict[str, PublicAddress] = {}
+    for region in regions:
+        allocations = [elastic_ip for elastic_ip in references.topology.of(ElasticIp) if elastic_ip.region == region.id]
+        kept = {elastic_ip.public_ip for elastic_ip in allocations}
+        free = (address for address in list(region.public_pool)[FIRST_ASSIGNED_HOST:-1] if address not in kept)
+        for elastic_ip in allocations:
+            address = elastic_ip.public_ip if elastic_ip.public_ip is not None else next(free)
+            interface_id = interface_of_allocation(elastic_ip, references)
+            if interface_id is not None:
+                assigned[interface_id] = PublicAddress(address=address, origin=elastic_ip.id)
+        for interface in interfaces:
+            vpc = references.vpc_of_subnet(interface.subnet.id)
+            if vpc is not None and vpc.region == region.id and interface.id not in assigned and wants_automatic_address(interface, references):
+                assigned[interface.id] = PublicAddress(address=next(free), origin=AUTO_ASSIGNED)
+    return assigned
+
+
+def automatic_addresses_wanted(interfaces: tuple[Wanted, ...], region: str, references: References) -> int:
+    """How many addresses of a Region's pool go to interfaces without an Elastic IP."""
+    with_allocation = {interface_of_allocation(elastic_ip, references) for elastic_ip in references.topology.of(ElasticIp)}
+    return sum(
+        1
+        for interface in interfaces
+        if interface.owner_kind is not OwnerKind.DATABASE
+        and (vpc := references.vpc_of_subnet(interface.subnet.id)) is not None
+        and vpc.region == region
+        and interface.id not in with_allocation
+        and wants_automatic_address(interface, references)
+    )

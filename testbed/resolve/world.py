@@ -1,0 +1,90 @@
+"""Cities, Regions, edge locations and users: who is where, and with which public address.
+
+    198.18.<i>.0/24   the i-th city in use by name: .1 router, .2 resolver, users from .10
+    198.51.100.0/24   the first Region in use by name, 198.19.<r>.0/24 the others: .1 its services plane, the rest `public_addresses`
+    203.0.113.<10+i>  edge locations by code
+    192.0.2.1, .2     root and top-level name servers; .53-.56 Route 53's four, anycast
+
+All from documentation and benchmarking ranges (RFC 5737, RFC 2544), so that nothing in a lab can be mistaken for a real host.
+"""
+
+from __future__ import annotations
+
+from ipaddress import IPv4Address, IPv4Network
+
+from testbed.model.elastic_ip import ElasticIp
+from testbed.model.geography import CITIES, EDGE_LOCATIONS, REGIONS
+from testbed.model.internet import Internet, User
+from testbed.model.topology import Topology
+from testbed.model.vpc import Vpc
+from testbed.resolve.resolved import NameServer, ResolvedCity, ResolvedEdge, ResolvedRegion, ResolvedUser
+
+FIRST_USER_HOST = 10
+FIRST_EDGE = IPv4Address("203.0.113.10")
+
+ROOT_SERVERS = (NameServer(host_name="a.root-servers.net", address=IPv4Address("192.0.2.1")),)
+TOP_LEVEL_SERVERS = (NameServer(host_name="a.gtld-servers.net", address=IPv4Address("192.0.2.2")),)
+ROUTE53_SERVERS = (
+    NameServer(host_name="ns-53.awsdns-06.com", address=IPv4Address("192.0.2.53")),
+    NameServer(host_name="ns-566.awsdns-06.net", address=IPv4Address("192.0.2.54")),
+    NameServer(host_name="ns-1078.awsdns-06.org", address=IPv4Address("192.0.2.55")),
+    NameServer(host_name="ns-1590.awsdns-06.co.uk", address=IPv4Address("192.0.2.56")),
+)
+"""Route 53 developer guide, "NS and SOA records that Amazon Route 53 creates for a public hosted zone" (form documented, numbers ours)."""
+
+
+def slug(name: str) -> str:
+    """A city's name as part of a node's: ``new-york``."""
+    return name.lower().replace(" ", "-")
+
+
+def edge_locations(topology: Topology) -> tuple[str, ...]:
+    """The codes of the lab's edge locations, sorted."""
+    return tuple(sorted({code for internet in topology.of(Internet) for code in internet.edge_locations}))
+
+
+def regions(topology: Topology) -> tuple[ResolvedRegion, ...]:
+    """The Regions in use, by id: those of a VPC or an Elastic IP."""
+    in_use = sorted({vpc.region for vpc in topology.of(Vpc)} | {elastic_ip.region for elastic_ip in topology.of(ElasticIp)})
+    return tuple(_region(region, public_pool(index)) for index, region in enumerate(region for region in in_use if region in REGIONS))
+
+
+def public_pool(index: int) -> IPv4Network:
+    """The public addresses of the Region with this index, from 0."""
+    return IPv4Network("198.51.100.0/24") if index == 0 else IPv4Network((f"198.19.{index}.0", 24))
+
+
+def cities(topology: Topology) -> tuple[ResolvedCity, ...]:
+    """The cities in use, by name: those of a user, an edge location or a Region."""
+    names = {user.city for user in topology.of(User)}
+    names |= {EDGE_LOCATIONS[code] for code in edge_locations(topology)}
+    names |= {region.city for region in regions(topology)}
+    return tuple(_city(name, IPv4Network((f"198.18.{number}.0", 24))) for number, name in enumerate(sorted(names), start=1))
+
+
+def users(topology: Topology, resolved_cities: tuple[ResolvedCity, ...]) -> tuple[ResolvedUser, ...]:
+    """The users, by id, with an address of their city each."""
+    networks = {resolved.city.name: resolved.network for resolved in resolved_cities}
+    counts: dict[str, int] = {}
+    found = []
+    for user in topology.of(User):
+        index = counts.get(user.city, 0)
+        counts[user.city] = index + 1
+        found.append(ResolvedUser(node=user.id, city=user.city, address=networks[user.city][FIRST_USER_HOST + index]))
+    return tuple(found)
+
+
+def edges(topology: Topology) -> tuple[ResolvedEdge, ...]:
+    """The edge locations, by code. A POP's name is the airport's code, a number and a suffix (CloudFront's X-Amz-Cf-Pop; number assumed)."""
+    return tuple(
+        ResolvedEdge(code=code, node=f"edge-{code.lower()}", pop=f"{code}50-C1", city=EDGE_LOCATIONS[code], address=FIRST_EDGE + index)
+        for index, code in enumerate(edge_locations(topology))
+    )
+
+
+def _region(region: str, pool: IPv4Network) -> ResolvedRegion:
+    return ResolvedRegion(id=region, city=REGIONS[region], node=f"services-{region}", address=pool[1], public_pool=pool)
+
+
+def _city(name: str, network: IPv4Network) -> ResolvedCity:
+    return ResolvedCity(city=CITIES[name], node=f"city-{slug(name)}", network=network, router=network[1], resolver_node=f"resolver-{slug(name)}", resolver=network[2])

@@ -1,0 +1,182 @@
+"""Random small VPCs without faults, and probes of them, for hypothesis.
+
+Values that AWS leaves to chance are kept out of the verdicts: a NAT gateway's source port is random, so an ACL opens either a single service port,
+all ports, or the whole range 1024-65535, and probes' source ports lie in that range.
+"""
+
+from __future__ import annotations
+
+from ipaddress import IPv4Address, IPv4Network
+
+from hypothesis import strategies as st
+
+from testbed.model import *
+from testbed.model.quotas import DEFAULT_QUOTAS
+from testbed.oracle import Probe
+from testbed.resolve import Resolved, resolve
+
+REGION = "eu-west-1"
+VPC = "vpc-r"
+GATEWAY = "igw-r"
+NAT = "nat-r"
+NAT_SUBNET = "subnet-nat"
+USER = "user-r"
+SERVICE_PORTS = (22, 80, 443, 8080)
+EPHEMERAL_PORTS = PortRange(first=1024, last=65535)
+ANYWHERE = IPv4Network("0.0.0.0/0")
+CIDR_BLOCK = IPv4Network("10.7.0.0/16")
+NAT_BLOCK = IPv4Network("10.7.255.0/24")
+
+ports = st.sampled_from(SERVICE_PORTS)
+protocols = st.sampled_from((Protocol.TCP, Protocol.UDP, Protocol.ICMP))
+
+
+@st.composite
+def vpcs(draw: st.DrawFn) -> Topology:
+    """One VPC of 1-4 subnets and 2-5 instances, often with gateways, and a user on the internet. `resolve` finds no fault in it."""
+    subnet_blocks = list(CIDR_BLOCK.subnets(new_prefix=24))[: draw(st.integers(1, 4))]
+    subnets = tuple(
+        Subnet(id=f"subnet-{index}", vpc_id=VPC, cidr_block=block, availability_zone=REGION + draw(st.sampled_from("ab")), map_public_ip_on_launch=draw(st.booleans()))
+        for index, block in enumerate(subnet_blocks)
+    )
+    has_gateway = draw(st.booleans())
+    has_nat = has_gateway and draw(st.booleans())
+    groups = draw(_security_groups())
+    instances = tuple(
+        Instance(
+            id=f"i-{index}",
+            subnet_id=draw(st.sampled_from(subnets)).id,
+            security_group_ids=tuple(draw(st.lists(st.sampled_from([group.id for group in groups]), unique=True, max_size=2))),
+        )
+        for index in range(draw(st.integers(2, 5)))
+    )
+    gateways: tuple[Resource, ...] = (InternetGateway(id=GATEWAY, vpc_id=VPC),) if has_gateway else ()
+    if has_nat:
+        gateways += (
+            Subnet(id=NAT_SUBNET, vpc_id=VPC, cidr_block=NAT_BLOCK, availability_zone=f"{REGION}a"),
+            ElasticIp(id="eip-nat", region=REGION),
+            NatGateway(id=NAT, subnet_id=NAT_SUBNET, allocation_id="eip-nat"),
+            RouteTable(id="rtb-nat", vpc_id=VPC, associations=(NAT_SUBNET,), routes=(Route(destination_cidr_block=ANYWHERE, gateway_id=GATEWAY),)),
+        )
+    if has_gateway and draw(st.booleans()):
+        gateways += (ElasticIp(id="eip-i", region=REGION, instance_id=draw(st.sampled_from(instances)).id),)
+    tables = draw(_route_tables(subnets, has_gateway, has_nat))
+    acls = draw(_network_acls((*subnets, *(s for s in gateways if isinstance(s, Subnet)))))
+    return Topology(
+        name="random-vpc",
+        quotas=DEFAULT_QUOTAS,
+        resources=(Internet(), User(id=USER, city="Paris"), Vpc(id=VPC, region=REGION, cidr_block=CIDR_BLOCK), *subnets, *gateways, *tables, *groups, *acls, *instances),
+    )
+
+
+def probes(topology: Topology) -> st.SearchStrategy[Probe]:
+    """Probes between any two places of the topology: instances, public addresses, the user, and addresses that nobody has."""
+    resolved = resolve(topology)
+    return st.builds(
+        _probe,
+        source=st.sampled_from(_sources(resolved)),
+        destination=st.sampled_from(_destinations(resolved)),
+        protocol=protocols,
+        destination_port=ports,
+        source_port=st.integers(32768, 60999),
+    )
+
+
+def _sources(resolved: Resolved) -> list[str]:
+    return [interface.node for interface in resolved.interfaces if interface.owner != NAT] + [user.node for user in resolved.users]
+
+
+def _destinations(resolved: Resolved) -> list[IPv4Address]:
+    private = [interface.address for interface in resolved.interfaces]
+    public = [interface.public_address for interface in resolved.interfaces if interface.public_address is not None]
+    absent = [subnet.subnet.cidr_block[200] for subnet in resolved.subnets]
+    return private + public + [user.address for user in resolved.users] + absent[:1]
+
+
+def _probe(source: str, destination: IPv4Address, protocol: Protocol, destination_port: int, source_port: int) -> Probe:
+    if protocol is Protocol.ICMP:
+        return Probe(source=source, destination=destination, protocol=protocol, icmp_type=8, icmp_code=0)
+    return Probe(source=source, destination=destination, protocol=protocol, destination_port=destination_port, source_port=source_port)
+
+
+@st.composite
+def _security_groups(draw: st.DrawFn) -> tuple[SecurityGroup, ...]:
+    ids = [f"sg-{index}" for index in range(draw(st.integers(1, 3)))]
+    rules = st.lists(_group_rules(ids), max_size=3).map(tuple)
+    return tuple(
+        SecurityGroup(id=group_id, vpc_id=VPC, security_group_ingress=draw(rules), security_group_egress=draw(st.one_of(st.none(), st.none(), rules)))
+        for group_id in ids
+    )
+
+
+@st.composite
+def _group_rules(draw: st.DrawFn, group_ids: list[str]) -> SecurityGroupRule:
+    far_side = draw(st.sampled_from([ANYWHERE, CIDR_BLOCK, IPv4Network("10.7.0.0/24"), IPv4Network("10.7.1.4/32"), IPv4Network("198.18.0.0/15"), *group_ids, *group_ids]))
+    protocol = draw(st.sampled_from(("tcp", "udp", "icmp", "-1", "6")))
+    first, last = None, None
+    if protocol in ("tcp", "udp", "6"):
+        port = draw(ports)
+        first, last = draw(st.sampled_from(((port, port), (0, 65535), (port, 8080), (None, None))))
+    elif protocol == "icmp":
+        first, last = draw(st.sampled_from(((-1, -1), (8, -1), (8, 0), (0, -1), (None, None))))
+    if isinstance(far_side, str):
+        return SecurityGroupRule(ip_protocol=protocol, from_port=first, to_port=last, security_group_id=far_side)
+    return SecurityGroupRule(ip_protocol=protocol, from_port=first, to_port=last, cidr_ip=far_side)
+
+
+@st.composite
+def _route_tables(draw: st.DrawFn, subnets: tuple[Subnet, ...], has_gateway: bool, has_nat: bool) -> tuple[RouteTable, ...]:
+    """At most one table for each subnet and at most one main table; the rest of the subnets use the main one, written or not."""
+    tables = [RouteTable(id="rtb-main", vpc_id=VPC, main=True, routes=draw(_routes(has_gateway, has_nat)))] if draw(st.booleans()) else []
+    for subnet in subnets:
+        if draw(st.booleans()):
+            tables.append(RouteTable(id=f"rtb-{subnet.id}", vpc_id=VPC, associations=(subnet.id,), routes=draw(_routes(has_gateway, has_nat))))
+    return tuple(tables)
+
+
+@st.composite
+def _routes(draw: st.DrawFn, has_gateway: bool, has_nat: bool) -> tuple[Route, ...]:
+    targets = [{"gateway_id": GATEWAY}] * has_gateway + [{"nat_gateway_id": NAT}] * has_nat
+    if not targets:
+        return ()
+    destinations = draw(st.lists(st.sampled_from((ANYWHERE, IPv4Network("198.18.0.0/16"), IPv4Network("198.18.0.0/15"))), unique=True, max_size=2))
+    return tuple(Route(destination_cidr_block=destination, **draw(st.sampled_from(targets))) for destination in destinations)
+
+
+@st.composite
+def _network_acls(draw: st.DrawFn, subnets: tuple[Subnet, ...]) -> tuple[NetworkAcl, ...]:
+    """At most two ACLs, each serving some of the subnets, no subnet served twice."""
+    owner = {subnet.id: draw(st.sampled_from((None, None, "acl-0", "acl-1"))) for subnet in subnets}
+    return tuple(
+        NetworkAcl(id=acl_id, vpc_id=VPC, entries=draw(_entries()), associations=tuple(subnet_id for subnet_id, acl in owner.items() if acl == acl_id))
+        for acl_id in sorted({acl for acl in owner.values() if acl is not None})
+    )
+
+
+@st.composite
+def _entries(draw: st.DrawFn) -> tuple[NetworkAclEntry, ...]:
+    """Few narrow rules before, more often than not, one that allows everything: otherwise hardly a reply would come back."""
+    entries: list[NetworkAclEntry] = []
+    for direction in Direction:
+        entries += [draw(_entry(number, direction)) for number in draw(st.lists(st.integers(1, 99), unique=True, max_size=3))]
+        if draw(st.sampled_from((True, True, False))):
+            entries.append(NetworkAclEntry(rule_number=100, direction=direction, rule_action=Verdict.ALLOW, cidr_block=ANYWHERE))
+    return tuple(draw(st.permutations(entries)))
+
+
+@st.composite
+def _entry(draw: st.DrawFn, number: int, direction: Direction) -> NetworkAclEntry:
+    protocol = draw(st.sampled_from((Protocol.TCP, Protocol.UDP, Protocol.ICMP, Protocol.ANY)))
+    port_range = None
+    if protocol in (Protocol.TCP, Protocol.UDP):
+        port = draw(ports)
+        port_range = draw(st.sampled_from((PortRange(first=port, last=port), EPHEMERAL_PORTS, PortRange(), None)))
+    return NetworkAclEntry(
+        rule_number=number,
+        direction=direction,
+        rule_action=draw(st.sampled_from((Verdict.ALLOW, Verdict.ALLOW, Verdict.DENY))),
+        cidr_block=draw(st.sampled_from((ANYWHERE, CIDR_BLOCK, IPv4Network("10.7.0.0/24"), IPv4Network("10.7.1.0/24"), IPv4Network("198.18.0.0/15")))),
+        protocol=protocol,
+        port_range=port_range,
+        icmp_type=draw(st.sampled_from((None, 8, 0))) if protocol is Protocol.ICMP else None,
+    )
