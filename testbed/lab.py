@@ -18,7 +18,7 @@ from pathlib import Path
 from testbed.compile import compile_plan
 from testbed.engine import lab as engine_lab
 from testbed.engine import sandbox
-from testbed.engine.apply import Summary
+from testbed.engine.status import Summary
 from testbed.model.topology import Topology
 from testbed.resolve import resolve
 

@@ -7,7 +7,8 @@
 #   sh testbed/setup.sh bench [OPTION…]   … and the benchmarks' peers (HAProxy), then `testbed bench`
 #
 # What it changes: missing apt packages are installed (no service is started, no PostgreSQL cluster is made), `.venv` appears in the
-# checkout, and where Ubuntu restricts user namespaces an AppArmor profile allows them to the programs of this .venv.
+# checkout, where Ubuntu restricts user namespaces an AppArmor profile allows them to the programs of this .venv, and where no udev has
+# done it (small machines), /dev/net/tun is opened to all users: links with a delay may need it, and its use still takes a sandbox's rights.
 # What is there already is left alone, so a second run costs milliseconds. PYTHON names another interpreter; PIP_* and *_proxy are respected.
 # A failure is one line on stderr: what, and the remedy.
 
@@ -176,6 +177,12 @@ PROFILE
         give_up "AppArmor did not take /etc/apparmor.d/$name" 'run the lab as root, or allow user namespaces with: sysctl kernel.apparmor_restrict_unprivileged_userns=0'
 }
 
+open_tun_device() {
+    if [ -c /dev/net/tun ] && [ "$(stat -c %a /dev/net/tun)" != 666 ] && { [ "$(id -u)" = 0 ] || sudo -n true 2>/dev/null; }; then
+        as_root chmod 666 /dev/net/tun || say 'note: /dev/net/tun stays closed to other users; testbed doctor tells whether that matters'
+    fi
+}
+
 # What root made in somebody's checkout belongs to that somebody.
 hand_over() {
     owner=$(stat -c %u:%g "$ROOT")
@@ -225,7 +232,10 @@ set_up() {  # verb
 verb=${1:-}
 [ $# = 0 ] || shift
 case $verb in
-    install | demo | test | bench) set_up "$verb" ;;
+    install | demo | test | bench)
+        set_up "$verb"
+        open_tun_device
+        ;;
     *)
         echo 'usage: sh testbed/setup.sh install|demo|test|bench [OPTION…]' >&2
         exit 2

@@ -10,8 +10,28 @@ from ipaddress import IPv4Address, IPv4Network
 
 from hypothesis import strategies as st
 
-from testbed.model import *
-from testbed.model.quotas import DEFAULT_QUOTAS
+from testbed.model import (
+    Direction,
+    ElasticIp,
+    Instance,
+    Internet,
+    InternetGateway,
+    NatGateway,
+    NetworkAcl,
+    NetworkAclEntry,
+    PortRange,
+    Protocol,
+    Resource,
+    Route,
+    RouteTable,
+    SecurityGroup,
+    SecurityGroupRule,
+    Subnet,
+    Topology,
+    User,
+    Verdict,
+    Vpc,
+)
 from testbed.oracle import Probe
 from testbed.resolve import Resolved, resolve
 
@@ -64,7 +84,6 @@ def vpcs(draw: st.DrawFn) -> Topology:
     acls = draw(_network_acls((*subnets, *(s for s in gateways if isinstance(s, Subnet)))))
     return Topology(
         name="random-vpc",
-        quotas=DEFAULT_QUOTAS,
         resources=(Internet(), User(id=USER, city="Paris"), Vpc(id=VPC, region=REGION, cidr_block=CIDR_BLOCK), *subnets, *gateways, *tables, *groups, *acls, *instances),
     )
 
@@ -74,8 +93,7 @@ def probes(topology: Topology) -> st.SearchStrategy[Probe]:
     resolved = resolve(topology)
     return st.builds(
         _probe,
-        source=st.sampled_from(_sources(resolved)),
-        destination=st.sampled_from(_destinations(resolved)),
+        ends=st.sampled_from([(source, destination) for source in _sources(resolved) for destination in _destinations(resolved, source)]),
         protocol=protocols,
         destination_port=ports,
         source_port=st.integers(32768, 60999),
@@ -86,14 +104,16 @@ def _sources(resolved: Resolved) -> list[str]:
     return [interface.node for interface in resolved.interfaces if interface.owner != NAT] + [user.node for user in resolved.users]
 
 
-def _destinations(resolved: Resolved) -> list[IPv4Address]:
-    private = [interface.address for interface in resolved.interfaces]
-    public = [interface.public_address for interface in resolved.interfaces if interface.public_address is not None]
+def _destinations(resolved: Resolved, source: str) -> list[IPv4Address]:
+    """Private addresses of the other interfaces, their public ones, the user's, and one that is absent; none of the source's own."""
+    private = [interface.address for interface in resolved.interfaces if interface.node != source]
+    public = [interface.public_address for interface in resolved.interfaces if interface.public_address is not None and interface.node != source]
     absent = [subnet.subnet.cidr_block[200] for subnet in resolved.subnets]
-    return private + public + [user.address for user in resolved.users] + absent[:1]
+    return private + public + [user.address for user in resolved.users if user.node != source] + absent[:1]
 
 
-def _probe(source: str, destination: IPv4Address, protocol: Protocol, destination_port: int, source_port: int) -> Probe:
+def _probe(ends: tuple[str, IPv4Address], protocol: Protocol, destination_port: int, source_port: int) -> Probe:
+    source, destination = ends
     if protocol is Protocol.ICMP:
         return Probe(source=source, destination=destination, protocol=protocol, icmp_type=8, icmp_code=0)
     return Probe(source=source, destination=destination, protocol=protocol, destination_port=destination_port, source_port=source_port)
@@ -103,15 +123,17 @@ def _probe(source: str, destination: IPv4Address, protocol: Protocol, destinatio
 def _security_groups(draw: st.DrawFn) -> tuple[SecurityGroup, ...]:
     ids = [f"sg-{index}" for index in range(draw(st.integers(1, 3)))]
     rules = st.lists(_group_rules(ids), max_size=3).map(tuple)
+    everything = st.just((SecurityGroupRule(ip_protocol="-1", cidr_ip=ANYWHERE),))
     return tuple(
-        SecurityGroup(id=group_id, vpc_id=VPC, security_group_ingress=draw(rules), security_group_egress=draw(st.one_of(st.none(), st.none(), rules)))
+        SecurityGroup(id=group_id, vpc_id=VPC, security_group_ingress=draw(st.one_of(rules, everything)), security_group_egress=draw(st.one_of(st.none(), st.none(), rules)))
         for group_id in ids
     )
 
 
 @st.composite
 def _group_rules(draw: st.DrawFn, group_ids: list[str]) -> SecurityGroupRule:
-    far_side = draw(st.sampled_from([ANYWHERE, CIDR_BLOCK, IPv4Network("10.7.0.0/24"), IPv4Network("10.7.1.4/32"), IPv4Network("198.18.0.0/15"), *group_ids, *group_ids]))
+    far_sides: list[IPv4Network | str] = [ANYWHERE, CIDR_BLOCK, IPv4Network("10.7.0.0/24"), IPv4Network("10.7.1.4/32"), IPv4Network("198.18.0.0/15"), *group_ids, *group_ids]
+    far_side = draw(st.sampled_from(far_sides))
     protocol = draw(st.sampled_from(("tcp", "udp", "icmp", "-1", "6")))
     first, last = None, None
     if protocol in ("tcp", "udp", "6"):
@@ -146,7 +168,7 @@ def _routes(draw: st.DrawFn, has_gateway: bool, has_nat: bool) -> tuple[Route, .
 @st.composite
 def _network_acls(draw: st.DrawFn, subnets: tuple[Subnet, ...]) -> tuple[NetworkAcl, ...]:
     """At most two ACLs, each serving some of the subnets, no subnet served twice."""
-    owner = {subnet.id: draw(st.sampled_from((None, None, "acl-0", "acl-1"))) for subnet in subnets}
+    owner = {subnet.id: draw(st.sampled_from((None, "acl-0", "acl-1"))) for subnet in subnets}
     return tuple(
         NetworkAcl(id=acl_id, vpc_id=VPC, entries=draw(_entries()), associations=tuple(subnet_id for subnet_id, acl in owner.items() if acl == acl_id))
         for acl_id in sorted({acl for acl in owner.values() if acl is not None})
@@ -155,12 +177,17 @@ def _network_acls(draw: st.DrawFn, subnets: tuple[Subnet, ...]) -> tuple[Network
 
 @st.composite
 def _entries(draw: st.DrawFn) -> tuple[NetworkAclEntry, ...]:
-    """Few narrow rules before, more often than not, one that allows everything: otherwise hardly a reply would come back."""
+    """A few narrow rules, then in each direction everything, or what a service port, or what its replies would need."""
     entries: list[NetworkAclEntry] = []
     for direction in Direction:
         entries += [draw(_entry(number, direction)) for number in draw(st.lists(st.integers(1, 99), unique=True, max_size=3))]
-        if draw(st.sampled_from((True, True, False))):
+        rest = draw(st.sampled_from(("everything", "everything", "services", "replies")))
+        if rest == "everything":
             entries.append(NetworkAclEntry(rule_number=100, direction=direction, rule_action=Verdict.ALLOW, cidr_block=ANYWHERE))
+        else:
+            opened = PortRange(first=1, last=1023) if rest == "services" else EPHEMERAL_PORTS
+            for number, protocol in ((100, Protocol.TCP), (101, Protocol.UDP)):
+                entries.append(NetworkAclEntry(rule_number=number, direction=direction, rule_action=Verdict.ALLOW, cidr_block=ANYWHERE, protocol=protocol, port_range=opened))
     return tuple(draw(st.permutations(entries)))
 
 

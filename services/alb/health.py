@@ -10,6 +10,7 @@ Source: ELB user guide, "Health checks for ALB target groups" (documented); that
 from __future__ import annotations
 
 import enum
+import re
 from dataclasses import dataclass
 
 
@@ -23,6 +24,7 @@ REGISTRATION_IN_PROGRESS = "Elb.RegistrationInProgress"
 CODE_MISMATCH = "Target.ResponseCodeMismatch"
 TIMED_OUT = "Target.Timeout"
 FAILED_CHECKS = "Target.FailedHealthChecks"
+_CODES = re.compile(r"([0-9]{3})(?:-([0-9]{3}))?")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -68,10 +70,10 @@ class Matcher:
         """Raises ValueError for what AWS would not take (codes are 200 to 499)."""
         ranges = []
         for part in text.split(","):
-            first, _, last = part.strip().partition("-")
-            if not first.isdecimal() or not (last or first).isdecimal():
+            match = _CODES.fullmatch(part.strip())
+            if match is None:
                 raise ValueError(f"matcher {text!r}: write 200, 200,204 or 200-299")
-            low, high = int(first), int(last or first)
+            low, high = int(match[1]), int(match[2] or match[1])
             if not 200 <= low <= high <= 499:
                 raise ValueError(f"matcher {text!r}: codes are 200 to 499, lowest first")
             ranges.append((low, high))

@@ -9,6 +9,7 @@ custom origins", "Quotas" (documented); 400 for a target that is no path, 403 fo
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import dataclass
 
 from services.cloudfront.config import Behavior
@@ -75,4 +76,4 @@ def admit(request: ViewerRequest, behavior: Behavior) -> Refusal | Redirect | No
 
 def _size_bytes(request: ViewerRequest) -> int:
     """The head's size, its body left aside: request line and fields with their separators (assumed to be what AWS counts)."""
-    return len(request.method) + len(request.target) + 12 + sum([len(name) + len(value) + 4 for name, value in request.headers])
+    return len(request.method) + len(request.target) + 12 + 4 * len(request.headers) + sum(map(len, itertools.chain.from_iterable(request.headers)))

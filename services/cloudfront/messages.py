@@ -18,7 +18,7 @@ class ViewerRequest:
     """What a viewer asked, before any decision. Not frozen: building one is on the path of every hit, and nobody changes it.
 
     `target` is the request target as sent (path and query), `headers` the fields in their order, `fields` the same by lower-case name (repeated ones
-    joined by a comma), `peer_address` the viewer's address; `secure` tells whether it came over TLS.
+    joined by a comma), `host` the Host field without its port (empty if there is none), `peer_address` the viewer's address; `secure` tells whether it came over TLS.
     """
 
     method: bytes
@@ -26,6 +26,7 @@ class ViewerRequest:
     version: str
     headers: Headers
     fields: dict[bytes, bytes]
+    host: bytes
     peer_address: str
     secure: bool
     has_body: bool = False
@@ -33,11 +34,6 @@ class ViewerRequest:
     @property
     def query(self) -> bytes:
         return self.target.partition(b"?")[2]
-
-    @property
-    def host(self) -> bytes:
-        """The Host field without its port, as sent; empty if there is none."""
-        return self.fields.get(b"host", b"").partition(b":")[0]
 
 
 def find(headers: Headers, name: bytes) -> bytes | None:

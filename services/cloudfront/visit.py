@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from services.cloudfront.origin_fetch import OriginFetch
 
 ONE_WRITE_BYTES = 32 * 1024
-PARTIAL = (b"range", b"if-none-match", b"if-modified-since")
+PARTIAL = frozenset({b"range", b"if-none-match", b"if-modified-since"})
 NO_TIMINGS = Timings()
 
 
@@ -58,7 +58,7 @@ class Visit:
         age_s = int(now_s - stored.fresh_from_s)
         self._age_s = None if result is Result.REFRESH_HIT else age_s
         exchange, fields = self.exchange, self.request.fields
-        plain = self.request.method == b"GET" and not any(name in fields for name in PARTIAL)
+        plain = self.request.method == b"GET" and fields.keys().isdisjoint(PARTIAL)
         if plain and result is Result.HIT and exchange.keep_alive and not exchange.connection.last:
             head, body = stored.head + tail(self.cf_id, age_s), stored.body
             exchange.status = stored.status

@@ -188,6 +188,8 @@ def parse_data(type_: str, value: str) -> RD:
     if type_ not in RDMAP:
         raise ConfigError(f"{type_}: a record type that is not known")
     words = [re.sub(r"\\(.)", r"\1", quoted) if word == "" else word for quoted, word in _TOKEN.findall(value)]
+    if type_ == "SOA" and len(words) != 7:
+        raise ConfigError(f"SOA {value}: two names and five numbers are needed")
     try:
         data = RDMAP[type_].fromZone(words)
         data.pack(DNSBuffer())  # dnslib looks at some values only now

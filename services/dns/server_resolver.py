@@ -1,6 +1,8 @@
 """A resolver's queries: what is known is answered at once, the rest by `Recursion`, whose questions are carried here.
 
-Queries for the same question that come while it is being resolved wait for the same resolution. Time given to the cache runs as the
+Queries for the same question that come while it is being resolved wait for the same resolution. What needs no resolution is
+encoded once per tenth of a second and given again within it (so a TTL may be shown a tenth of a second too high): a client that sends thousands of packets
+meets its packet limit, not ours. Time given to the cache runs as the
 lab's `time_scale` says; the waits for servers are real.
 """
 
@@ -12,6 +14,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv4Network
+from typing import Any
 
 from services.common.config import Transport
 from services.common.events import DNS_QUERY, DNS_UPSTREAM
@@ -33,6 +36,9 @@ PRIVATE_ZONE_SOA = "ns-1536.awsdns-00.co.uk. awsdns-hostmaster.amazon.com. 1 720
 """What a private hosted zone shows (Route 53 developer guide, "NS and SOA records that Amazon Route 53 creates": documented)."""
 _NOWHERE = IPv4Address("0.0.0.0")
 _Key = tuple[Name, int, IPv4Network | None]
+_RecentKey = tuple[bytes, str, Transport]
+_ID_BYTES = 2
+_MOMENTS_PER_S = 10
 
 
 class LocalZones:
@@ -64,6 +70,7 @@ class ResolverService:
         self._recursion = Recursion(source.root_hints, LocalZones(source.local_zones).answer, client_subnet=source.client_subnet)
         self._upstream = Upstream(port=source.upstream_port, source=source.source)
         self._under_way: dict[_Key, asyncio.Task[Resolved]] = {}
+        self._recent = _Recent()
 
     def renew(self, source: config.Resolver, edge_location: str | None) -> None:
         """Take a new configuration. What was learnt is kept, unless it was learnt from another root."""
@@ -73,6 +80,7 @@ class ResolverService:
         if source.packets_per_second != self.source.packets_per_second:
             self._limit = PacketLimit(source.packets_per_second)
         self._upstream = Upstream(port=source.upstream_port, source=source.source)
+        self._recent = _Recent()
         self._under_way = {}  # what is under way ends for those who wait; new queries see the new zones
         self.source, self._edge_location = source, edge_location
 
@@ -95,6 +103,13 @@ class ResolverService:
         arrived = time.perf_counter()
         if not self._limit.admits(peer[0], arrived):
             return None
+        now = self._now()
+        recent_key = (data[_ID_BYTES:], peer[0] if self.source.client_subnet else "", transport)
+        recent = self._recent.find(recent_key, now)
+        if recent is not None:
+            wire, fields = recent
+            self._tell(fields, peer, transport, arrived)
+            return data[:_ID_BYTES] + wire
         query = decode_query(data)
         if isinstance(query, Rejected):
             return query.reply
@@ -104,15 +119,15 @@ class ResolverService:
         if question.class_ != CLASS_IN or question.type in (Type.AXFR, Type.IXFR):
             return self._encode(arrival, Resolved(rcode=Rcode.REFUSED, policy="refused"))
         if not query.recursion_desired:
-            return self._encode(arrival, self._recursion.known(question, client, self._now()))
+            return self._encode(arrival, self._recursion.known(question, client, now))
         key = (question.name, question.type, subnet)
         task = self._under_way.get(key)
         if task is None:
-            resolution = self._recursion.resolve(question, client, self._now())
+            resolution = self._recursion.resolve(question, client, now)
             try:
                 first = next(resolution)
             except StopIteration as done:
-                return self._encode(arrival, done.value)
+                return self._encode(arrival, done.value, recent_key, now)
             task = self._under_way[key] = self._group.create_task(self._drive(key, resolution, first))
         return _Waiting(arrival=arrival, task=task)
 
@@ -168,22 +183,44 @@ class ResolverService:
     async def _finish(self, waiting: _Waiting) -> bytes:
         return self._encode(waiting.arrival, await asyncio.shield(waiting.task))  # others may wait for the same
 
-    def _encode(self, arrival: _Arrival, resolved: Resolved) -> bytes:
+    def _encode(self, arrival: _Arrival, resolved: Resolved, recent_key: _RecentKey | None = None, now: float = 0.0) -> bytes:
+        """The reply on the wire; told to the log, and kept for the same question in a moment if it has a `recent_key`."""
         query, answer = arrival.query, resolved.answer()
         limit = udp_limit(query) if arrival.transport is Transport.UDP else TCP_BYTES
         wire = encode_answer(query, answer, limit, recursion_available=True)
-        self._runtime.events.emit(
-            DNS_QUERY,
-            **query_fields(query, answer, resolved.source, self._edge_location),
-            peer=f"{arrival.peer[0]}:{arrival.peer[1]}",
-            transport=arrival.transport.value,
-            duration_ms=round((time.perf_counter() - arrival.arrived) * 1000, 3),
-        )
+        fields = query_fields(query, answer, resolved.source, self._edge_location)
+        if recent_key is not None:
+            self._recent.keep(recent_key, (wire[_ID_BYTES:], fields), now)
+        self._tell(fields, arrival.peer, arrival.transport, arrival.arrived)
         return wire
+
+    def _tell(self, fields: dict[str, Any], peer: tuple[str, int], transport: Transport, arrived: float) -> None:
+        duration_ms = round((time.perf_counter() - arrived) * 1000, 3)
+        self._runtime.events.emit(DNS_QUERY, **fields, peer=f"{peer[0]}:{peer[1]}", transport=transport.value, duration_ms=duration_ms)
 
     def _now(self) -> float:
         """Seconds as the lab counts them."""
         return time.monotonic() * self._runtime.time_scale
+
+
+class _Recent:
+    """Answers of the current tenth of a second, by the question's bytes and whom they hold for."""
+
+    def __init__(self) -> None:
+        self._moment = -1
+        self._answers: dict[_RecentKey, tuple[bytes, dict[str, Any]]] = {}
+
+    def find(self, key: _RecentKey, now: float) -> tuple[bytes, dict[str, Any]] | None:
+        """The answer's bytes without the id, and its fields for the log."""
+        moment = int(now * _MOMENTS_PER_S)
+        if moment != self._moment:
+            self._moment = moment
+            self._answers.clear()
+        return self._answers.get(key)
+
+    def keep(self, key: _RecentKey, answer: tuple[bytes, dict[str, Any]], now: float) -> None:
+        if int(now * _MOMENTS_PER_S) == self._moment:
+            self._answers[key] = answer
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -60,7 +60,7 @@ def parse(body: bytes, kind: type[B]) -> B:
     """The body as a `kind`. Raises `BadRequest`."""
     try:
         return msgspec.json.decode(body, type=kind)
-    except msgspec.DecodeError as error:  # its ValidationError, too
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:  # the first is ValidationError, too
         raise BadRequest(str(error)) from error
 
 
@@ -96,7 +96,8 @@ def versions(if_match: str | None, product_id: int) -> str | None:
 SCHEMA_LOCK = 0x73686F70
 """The key of PostgreSQL's advisory lock under which one instance makes the tables while others wait."""
 
-SCHEMA_IS_THERE = "SELECT to_regclass('cart_items') IS NOT NULL"
+SCHEMA_IS_THERE = "SELECT EXISTS (SELECT FROM pg_tables WHERE schemaname = 'public' AND tablename = 'cart_items')"
+"""By a look at the rows of the catalogue, which sees what was committed while we waited for the lock; ``to_regclass`` may answer from a cache of before."""
 
 SCHEMA = """
 CREATE TABLE products (

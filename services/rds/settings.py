@@ -28,7 +28,6 @@ LEAN = (
     ("max_worker_processes", "0"),
     ("min_wal_size", "2MB"),
     ("shared_buffers", "16MB"),
-    ("synchronous_commit", "off"),
     ("wal_level", "minimal"),
     ("wal_writer_delay", "2000"),
     ("work_mem", "2MB"),

@@ -70,8 +70,8 @@ def _sequence(measured: Any) -> Sequence[Any]:
 
 
 def _row(measure: Any) -> Row:
-    read = measure.get if isinstance(measure, dict) else lambda name: getattr(measure, name)
-    return Row(name=str(read("name")), value=float(read("value")), unit=str(read("unit")), against=str(read("against")), goal=str(read("goal")), met=bool(read("met")))
+    told = measure if isinstance(measure, dict) else {name: getattr(measure, name) for name in ("name", "value", "unit", "against", "goal", "met")}
+    return Row(name=str(told["name"]), value=float(told["value"]), unit=str(told["unit"]), against=str(told["against"]), goal=str(told["goal"]), met=bool(told["met"]))
 
 
 def _print(rows: Sequence[Row], screen: Any) -> None:

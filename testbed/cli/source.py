@@ -86,11 +86,11 @@ def _function_of_file(source: str) -> Callable[[], object]:
         raise BadSource(f"no file {path}", "give the path of a Python file with a function that returns a Topology")
     module = _executed(path)
     wanted = name or path.stem
-    function = getattr(module, wanted, None)
+    function: Callable[[], object] | None = getattr(module, wanted, None)
     if function is None and not name:
         own = [value for value in vars(module).values() if inspect.isfunction(value) and value.__module__ == module.__name__ and not value.__name__.startswith("_")]
         function = own[0] if len(own) == 1 else None
-    if not callable(function):
+    if function is None or not callable(function):
         raise BadSource(f"{path} has no function {wanted}", f"name the function that returns the Topology: {path}:FUNCTION")
     return function
 

@@ -28,21 +28,24 @@ def region_of_interface(resolved: Resolved, interface: ResolvedInterface) -> Res
 
 
 def end_sysctls() -> tuple[tuple[str, str], ...]:
-    """No IPv6 (NOT MODELLED yet), no reverse-path filter: what spoofing does is the fabric's to decide."""
-    return (
-        ("ipv4/conf/all/rp_filter", "0"),
-        ("ipv4/conf/default/rp_filter", "0"),
-        ("ipv6/conf/all/disable_ipv6", "1"),
-        ("ipv6/conf/default/disable_ipv6", "1"),
-    )
+    """A host's: no IPv6 (NOT MODELLED yet), no reverse-path filter (what spoofing does is the fabric's to decide), no forwarding."""
+    return _sysctls(forwards=False)
 
 
 def forwarding_sysctls() -> tuple[tuple[str, str], ...]:
-    """As `end_sysctls`, and forward; send no redirects, and every ICMP error that is sent at all without a rate limit."""
+    """A router's: as `end_sysctls`, and forward; every ICMP error that is sent at all is sent without a rate limit, redirects never."""
+    return _sysctls(forwards=True)
+
+
+def _sysctls(forwards: bool) -> tuple[tuple[str, str], ...]:
+    """The same keys for hosts and routers, so that one can become the other in place."""
     return (
-        *end_sysctls(),
+        ("ipv4/conf/all/rp_filter", "0"),
         ("ipv4/conf/all/send_redirects", "0"),
+        ("ipv4/conf/default/rp_filter", "0"),
         ("ipv4/conf/default/send_redirects", "0"),
-        ("ipv4/icmp_ratelimit", "0"),
-        ("ipv4/ip_forward", "1"),
+        ("ipv4/icmp_ratelimit", "0" if forwards else "1000"),
+        ("ipv4/ip_forward", "1" if forwards else "0"),
+        ("ipv6/conf/all/disable_ipv6", "1"),
+        ("ipv6/conf/default/disable_ipv6", "1"),
     )

@@ -23,6 +23,7 @@ from testbed.engine import codec
 from testbed.engine.entering import own_namespaces
 from testbed.engine.errors import RealiseError
 from testbed.engine.lab import Lab
+from testbed.engine.lines import receive_line, send_line
 from testbed.engine.visible import environment
 from testbed.engine.zygote import run_forked
 
@@ -145,27 +146,3 @@ def _mininet_shell(net: Any, terminal: int) -> None:
     mininet_log.lg.handlers[0].stream = sys.stdout
     mininet_log.setLogLevel("info")
     CLI(net)
-
-
-def send_line(connection: socket.socket, message: dict[str, Any], descriptors: list[int]) -> None:
-    """One JSON line, with descriptors; those are closed here afterwards."""
-    data = msgspec.json.encode(message) + b"\n"
-    try:
-        sent = socket.send_fds(connection, [data], descriptors) if descriptors else connection.send(data)
-        connection.sendall(data[sent:])
-    finally:
-        for descriptor in descriptors:
-            os.close(descriptor)
-
-
-def receive_line(connection: socket.socket) -> tuple[dict[str, Any], list[int]] | None:
-    """One JSON line and the descriptors that came with it; None at the end of the stream."""
-    data, descriptors = bytearray(), []
-    while not data.endswith(b"\n"):
-        part, came, _, _ = socket.recv_fds(connection, 1 << 18, 16)
-        descriptors += came
-        if not part:
-            return None
-        data += part
-    return msgspec.json.decode(bytes(data)), descriptors
-

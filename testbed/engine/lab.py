@@ -19,10 +19,10 @@ from mininet.log import setLogLevel
 from mininet.net import Mininet
 
 from testbed.engine import sandbox
-from testbed.engine.apply import Summary, apply
+from testbed.engine.apply import apply
 from testbed.engine.errors import RealiseError
 from testbed.engine.nodes import LabNode
-from testbed.engine.status import ServiceStatus, status_of
+from testbed.engine.status import ServiceStatus, Summary, status_of
 from testbed.engine.topo import PlanTopo
 from testbed.plan import Plan
 

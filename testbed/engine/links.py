@@ -11,7 +11,9 @@ from typing import Any
 from mininet.link import Intf, Link
 
 from testbed.engine import netlink
+from testbed.engine.netem import shape
 from testbed.engine.nodes import LabNode
+from testbed.engine.preflight import DelayLine
 from testbed.engine.wire import create_tap
 from testbed.plan import Interface
 from testbed.plan import Link as LinkSpec
@@ -43,17 +45,20 @@ class LabIntf(Intf):  # type: ignore[misc]
 class LabLink(Link):  # type: ignore[misc]
     """A link of the plan. Raises OSError if the kernel refuses."""
 
-    def __init__(self, node1: LabNode, node2: LabNode, *, spec: LinkSpec, **_params: Any) -> None:
+    def __init__(self, node1: LabNode, node2: LabNode, *, spec: LinkSpec, delay_line: DelayLine = DelayLine.USERSPACE_WIRE, **_params: Any) -> None:
         self.spec = spec
+        self.is_userspace_wire = spec.wire is not None and delay_line is DelayLine.USERSPACE_WIRE
         self.node1, self.node2 = node1, node2
         ends = {node1.name: node1, node2.name: node2}
         first, second = ends[spec.a.node], ends[spec.b.node]
-        if spec.wire is None:
-            self._veth(first, second)
-        else:
+        if self.is_userspace_wire:
             self._taps(first, second)
+        else:
+            self._veth(first, second)
         for end, node in ((spec.a, first), (spec.b, second)):
             configure_end(end, node)
+            if spec.wire is not None and not self.is_userspace_wire:
+                shape(node.namespace.descriptor, end.name, spec.wire)
         self.intf1, self.intf2 = LabIntf(spec.a, first, self), LabIntf(spec.b, second, self)
 
     def _veth(self, first: LabNode, second: LabNode) -> None:
@@ -82,7 +87,7 @@ class LabLink(Link):  # type: ignore[misc]
         batch = netlink.Batch()
         batch.delete_link(self.intf1.name)
         self.intf1.node.namespace.netlink.send(batch)
-        if self.spec.wire is not None:
+        if self.is_userspace_wire:
             batch = netlink.Batch()
             batch.delete_link(self.intf2.name)
             self.intf2.node.namespace.netlink.send(batch)
@@ -96,7 +101,35 @@ def configure_end(end: Interface, node: LabNode) -> None:
     for address in end.addresses:
         batch.address(node.indexes[end.name], address)
     node.namespace.netlink.send(batch)
-    node.write_sysctls(tuple((key.format(end.name) if "/" in key else f"ipv4/conf/{end.name}/{key}", value) for key, value in end.sysctls))
+    node.write_sysctls(sysctls_of(end))
+
+
+def change_link(link: LabLink, new: LinkSpec) -> bool:
+    """Give a link other addresses, MTU, sysctls or wire parameters in place; False if it must be made anew (another MAC, or a wire where there was none)."""
+    old = link.spec
+    if (old.wire is None) != (new.wire is None) or (old.a.mac, old.b.mac) != (new.a.mac, new.b.mac):
+        return False
+    for before, after, intf in ((old.a, new.a, link.intf1), (old.b, new.b, link.intf2)):
+        node = intf.node
+        batch = netlink.Batch()
+        if before.mtu_bytes != after.mtu_bytes:
+            batch.configure_link(after.name, mtu_bytes=after.mtu_bytes)
+        for address in sorted(set(before.addresses) - set(after.addresses)):
+            batch.address(node.indexes[after.name], address, delete=True)
+        for address in sorted(set(after.addresses) - set(before.addresses)):
+            batch.address(node.indexes[after.name], address)
+        node.namespace.netlink.send(batch)
+        node.write_sysctls(sysctls_of(after))
+        if new.wire is not None and new.wire != old.wire and not link.is_userspace_wire:
+            shape(node.namespace.descriptor, after.name, new.wire)
+        intf.spec = after
+    link.spec = new
+    return True
+
+
+def sysctls_of(end: Interface) -> tuple[tuple[str, str], ...]:
+    """The interface's sysctls as paths under net/."""
+    return tuple((key.format(end.name) if "/" in key else f"ipv4/conf/{end.name}/{key}", value) for key, value in end.sysctls)
 
 
 def _already_there(_name: str, _node: LabNode) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import subprocess
+from collections.abc import Iterable
 
 from testbed.engine import syscalls
 from testbed.engine.errors import RealiseError
@@ -22,8 +23,6 @@ def load_text(text: str, namespace: int) -> None:
         raise RealiseError(f"nft refused a ruleset: {done.stderr.strip()[:2000]}")
 
 
-def delete_tables(ruleset: Ruleset, namespace: int) -> None:
-    """Remove the tables of `ruleset` from the namespace."""
-    load_text("".join(f"delete table {table.family} {table.name}\n" for table in ruleset.tables), namespace)
-
-
+def delete_tables(tables: Iterable[tuple[str, str]], namespace: int) -> None:
+    """Remove tables, named by (family, name), from the namespace."""
+    load_text("".join(f"delete table {family} {name}\n" for family, name in tables), namespace)

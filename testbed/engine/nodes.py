@@ -172,7 +172,7 @@ def configuration(spec: Node, indexes: dict[str, int]) -> netlink.Batch:
         batch.address(netlink.LOOPBACK_INDEX, address)
     for neighbour in spec.neighbours:
         batch.neighbour(indexes[neighbour.device], neighbour.address, neighbour.mac)
-    for route in sorted(spec.routes, key=_nearest_first):
+    for route in sorted(spec.routes, key=nearest_first):
         add_route(batch, route, indexes)
     for rule in spec.rules:
         batch.rule(priority=rule.priority, mark=rule.mark, mask=rule.mask, table=rule.table)
@@ -188,6 +188,6 @@ def add_route(batch: netlink.Batch, route: Route, indexes: dict[str, int], *, de
     )
 
 
-def _nearest_first(route: Route) -> tuple[bool, int]:
+def nearest_first(route: Route) -> tuple[bool, int]:
     """Connected routes before those whose next hop needs them, longer prefixes first."""
     return (route.via is not None, -route.destination.prefixlen)

@@ -169,14 +169,15 @@ def _kernel_checks() -> Iterator[Check]:
     sandbox_error = findings.get("sandbox", "the child which tries them ended too early")
     namespaces = "network, mount, process, IPC and UTS" if os.geteuid() == 0 else "user, network, mount, process, IPC and UTS"
     yield Check(name="sandbox namespaces", found=not sandbox_error, required=True, detail=sandbox_error or namespaces, remedy=_sandbox_remedy() if sandbox_error else "")
-    for name, remedy in (
-        ("mounts of proc, sysfs and tmpfs", "run outside of containers that mask /proc (docker: --privileged)"),
-        ("nested user namespace", "run outside of a chroot, and raise user.max_user_namespaces: PostgreSQL runs as another user in one"),
-        ("TAP devices", "load the tun module (`modprobe tun`); /dev/net/tun must be writable for you"),
-        ("packet sockets", "use a kernel with CONFIG_PACKET; captures need it"),
+    netem = findings.get("netem") == ""
+    for name, required, remedy in (
+        ("mounts of proc, sysfs and tmpfs", True, "run outside of containers that mask /proc (docker: --privileged)"),
+        ("nested user namespace", True, "run outside of a chroot, and raise user.max_user_namespaces: PostgreSQL runs as another user in one"),
+        ("TAP devices", not netem, "`sudo modprobe tun`, then `sudo chmod 666 /dev/net/tun` where udev does not: links with a delay are pairs of them without netem"),
+        ("packet sockets", True, "use a kernel with CONFIG_PACKET; captures need it"),
     ):
         error = findings.get(name, "not tried: no sandbox")
-        yield Check(name=name, found=not error, required=True, detail=error or "works", remedy=remedy if error else "")
+        yield Check(name=name, found=not error, required=required, detail=error or "works", remedy=remedy if error else "")
     for feature in FEATURES:
         error = findings.get(feature.name, "not tried: no sandbox")
         remedy = f"`modprobe {feature.module}`, or use a distribution's kernel" if feature.module else "use a distribution's kernel"

@@ -21,13 +21,11 @@ from typing import Any, NoReturn
 
 import msgspec
 
-from testbed.engine import codec, sandbox, state
-from testbed.engine.apply import Summary
-from testbed.engine.control import ControlServer, receive_line, send_line
+from testbed.engine import codec, state
 from testbed.engine.entering import Entry
 from testbed.engine.errors import RealiseError
-from testbed.engine.lab import Lab
-from testbed.engine.status import ServiceStatus
+from testbed.engine.lines import receive_line, send_line
+from testbed.engine.status import ServiceStatus, Summary
 from testbed.plan import Plan
 
 DOWN_TIMEOUT_S = 5.0
@@ -132,7 +130,7 @@ def launch(plan: Plan, name: str, source: str = "", progress: Callable[[str], No
     path = state.folder(name)
     old = state.read(name)
     if old is not None and state.alive(old):
-        raise LabExists(f"a lab {name!r} is running already", f"end it with `testbed down {name}`, or start this one with --name OTHER")
+        raise LabExists(f"a lab {name!r} runs already", f"end it with `testbed down {name}`, or start this one with --name OTHER")
     state.forget(name)
     path.mkdir(parents=True, mode=0o700)
     read, write = os.pipe2(os.O_CLOEXEC)
@@ -215,6 +213,10 @@ def _listen(read: int, progress: Callable[[str], None]) -> None:
 
 def _be_daemon(plan: Plan, name: str, write: int, heard: int) -> NoReturn:
     """In the forked process: leave the terminal, enter a sandbox, and be the lab. Returns never."""
+    from testbed.engine import sandbox  # a client of a running lab has no need of these
+    from testbed.engine.control import ControlServer
+    from testbed.engine.lab import Lab
+
     code, wanted = 1, False
     folder = state.folder(name)
 

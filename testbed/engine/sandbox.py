@@ -62,8 +62,6 @@ def enter(keep: Iterable[Path] = ()) -> None:
         signal.pthread_sigmask(signal.SIG_SETMASK, blocked)
         return
     there.close()
-    for _, descriptor in visible:
-        os.close(descriptor)
     _relay(here, launcher, blocked)
 
 
@@ -105,7 +103,7 @@ def _relay(here: socket.socket, launcher: int, blocked: Iterable[int]) -> None:
     os._exit(_exit_code(status))
 
 
-def _launch(there: socket.socket, visible: tuple[tuple[str, int], ...]) -> None:
+def _launch(there: socket.socket, visible: tuple[Path, ...]) -> None:
     """In the launcher: make the namespaces, fork init; returns only in the program inside."""
     syscalls.die_with_parent()
     handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, *RELAYED)}
@@ -164,25 +162,25 @@ def _exit_code(status: int) -> int:
     return os.WEXITSTATUS(status) if os.WIFEXITED(status) else 128 + os.WTERMSIG(status)
 
 
-def _visible(keep: Iterable[Path]) -> tuple[tuple[str, int], ...]:
-    """The paths that must survive the masking, each with a descriptor that still leads to it afterwards; outermost first."""
+def _visible(keep: Iterable[Path]) -> tuple[Path, ...]:
+    """The paths that must survive the masking, without those inside others."""
     wanted = {Path.cwd(), Path(sys.prefix), Path(sys.base_prefix), Path(__file__).resolve().parents[2], *keep}
     under = sorted({path for path in wanted if str(path) not in MASKED and any(path.is_relative_to(mask) for mask in MASKED) and path.is_dir()})
-    outermost = [path for path in under if not any(other != path and path.is_relative_to(other) for other in under)]
-    return tuple((str(path), os.open(path, os.O_PATH | os.O_DIRECTORY)) for path in outermost)
+    return tuple(path for path in under if not any(other != path and path.is_relative_to(other) for other in under))
 
 
-def _furnish(visible: tuple[tuple[str, int], ...]) -> None:
+def _furnish(visible: tuple[Path, ...]) -> None:
     """Private mounts, a /proc and /sys of our own, empty /run, /tmp and /dev/shm, a host name, a loopback, and many descriptors."""
     working_directory = Path.cwd()
     syscalls.mount("none", "/", flags=syscalls.MS_REC | syscalls.MS_PRIVATE)
+    kept = [(path, os.open(path, os.O_PATH | os.O_DIRECTORY)) for path in visible]  # leads there still when the path does not
     syscalls.mount("proc", "/proc", "proc", syscalls.MS_NOSUID | syscalls.MS_NODEV | syscalls.MS_NOEXEC)
     syscalls.mount("sysfs", "/sys", "sysfs", syscalls.MS_NOSUID | syscalls.MS_NODEV | syscalls.MS_NOEXEC)
-    for path in MASKED:
-        syscalls.mount("tmpfs", path, "tmpfs", syscalls.MS_NOSUID | syscalls.MS_NODEV, "mode=1777")
-    for target, descriptor in visible:
-        Path(target).mkdir(parents=True, exist_ok=True)
-        syscalls.bind(f"/proc/self/fd/{descriptor}", target, recursive=True)
+    for masked in MASKED:
+        syscalls.mount("tmpfs", masked, "tmpfs", syscalls.MS_NOSUID | syscalls.MS_NODEV, "mode=1777")
+    for path, descriptor in kept:
+        path.mkdir(parents=True, exist_ok=True)
+        syscalls.bind(f"/proc/self/fd/{descriptor}", str(path), recursive=True)
         os.close(descriptor)
     if str(working_directory) not in MASKED:  # there, the old directory stays ours, beneath the new mount
         os.chdir(working_directory)

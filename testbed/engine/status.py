@@ -1,11 +1,13 @@
-"""How a service is: what `testbed ps` shows."""
+"""What a lab tells of itself: how each service is (`testbed ps`), and what a live change did (`testbed apply`)."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from testbed.engine.supervise import Service
+if TYPE_CHECKING:
+    from testbed.engine.supervise import Service
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -20,6 +22,23 @@ class ServiceStatus:
     restarts: int
     since: float
     memory_kib: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Summary:
+    """What a change did. Nodes that changed are told with the parts that did (``vpc-shop: ruleset``), flows that ended as sentences."""
+
+    nodes_added: tuple[str, ...] = ()
+    nodes_removed: tuple[str, ...] = ()
+    nodes_changed: tuple[str, ...] = ()
+    links_added: tuple[str, ...] = ()
+    links_removed: tuple[str, ...] = ()
+    links_changed: tuple[str, ...] = ()
+    services_added: tuple[str, ...] = ()
+    services_removed: tuple[str, ...] = ()
+    services_restarted: tuple[str, ...] = ()
+    services_reloaded: tuple[str, ...] = ()
+    flows_ended: tuple[str, ...] = ()
 
 
 def status_of(service: Service) -> ServiceStatus:

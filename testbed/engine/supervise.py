@@ -63,7 +63,7 @@ class Supervisor:
     def __init__(self, nodes: dict[str, LabNode], state: Path, time_scale: float, progress: Callable[[str], None]) -> None:
         self._nodes = nodes
         self._logs = state / "logs"
-        self._time_scale = time_scale
+        self.time_scale = time_scale
         self._progress = progress
         self._authority = Authority()
         self._zygote: Zygote | None = None
@@ -232,7 +232,7 @@ class Supervisor:
             name=spec.name,
             kind=spec.kind,
             config_file=str(CONFIG / f"{spec.name}.json"),
-            time_scale=self._time_scale,
+            time_scale=self.time_scale,
             unprivileged=spec.unprivileged,
             listens=tuple((text, elsewhere.index(node)) for text, node in listens),
         )

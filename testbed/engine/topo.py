@@ -18,6 +18,7 @@ from mininet.topo import Topo
 from testbed.engine.links import LabLink
 from testbed.engine.namespaces import NamespaceMaker
 from testbed.engine.nodes import FORWARDING, ForwardingNode, LabNode
+from testbed.engine.preflight import DelayLine, delay_line
 from testbed.engine.supervise import Supervisor
 from testbed.engine.wire import WireSpec
 from testbed.engine.wires import WireHolder
@@ -39,6 +40,7 @@ class PlanTopo(Topo):  # type: ignore[misc]
         if warm:
             self.supervisor.warm_up()  # imports while the network is built
         self.wires = WireHolder()
+        self.delay_line = DelayLine.USERSPACE_WIRE
         self.namespaces = NamespaceMaker()
         super().__init__()
 
@@ -49,9 +51,28 @@ class PlanTopo(Topo):  # type: ignore[misc]
                 self.addSwitch(node.name, cls=ForwardingNode, spec=node, namespaces=self.namespaces, registry=self.built)
             else:
                 self.addHost(node.name, cls=LabNode, spec=node, namespaces=self.namespaces, registry=self.built)
+        if any(link.wire is not None for link in self.plan.links):
+            self.delay_line = delay_line()
         for link in self.plan.links:
-            self.addLink(link.a.node, link.b.node, cls=LabLink, spec=link)
+            self.addLink(link.a.node, link.b.node, cls=LabLink, spec=link, delay_line=self.delay_line)
         self.addSwitch(SERVICES, cls=ServiceSwitch, topo=self)
+
+    def userspace_wires(self, plan: Plan) -> tuple[WireSpec, ...]:
+        """The plan's links that a process must carry: those with a delay, where the kernel has no netem."""
+        if self.delay_line is DelayLine.NETEM:
+            return ()
+        return tuple(
+            WireSpec(
+                a=(self.built[link.a.node].namespace.descriptor, link.a.name),
+                b=(self.built[link.b.node].namespace.descriptor, link.b.name),
+                delay_ms=link.wire.delay_ms,
+                jitter_ms=link.wire.jitter_ms,
+                loss_percent=link.wire.loss_percent,
+                rate_mbit=link.wire.rate_mbit,
+            )
+            for link in plan.links
+            if link.wire is not None
+        )
 
 
 class ServiceSwitch(Switch):  # type: ignore[misc]
@@ -75,26 +96,10 @@ class ServiceSwitch(Switch):  # type: ignore[misc]
 
     def start(self, _controllers: Sequence[object]) -> None:
         """Hold the wires, start every service of the plan and wait until all are ready. Raises RealiseError naming the ones that are not."""
-        self.topo.wires.start(wires_of(self.topo.plan, self.topo.built))
+        self.topo.wires.start(self.topo.userspace_wires(self.topo.plan))
         self.topo.supervisor.start(self.topo.plan)
 
     def stop(self, deleteIntfs: bool = False) -> None:
         """End every service and let the wires go."""
         self.topo.supervisor.stop()
         self.topo.wires.stop()
-
-
-def wires_of(plan: Plan, nodes: dict[str, LabNode]) -> tuple[WireSpec, ...]:
-    """The plan's links that have a delay, as the userspace wire wants them."""
-    return tuple(
-        WireSpec(
-            a=(nodes[link.a.node].namespace.descriptor, link.a.name),
-            b=(nodes[link.b.node].namespace.descriptor, link.b.name),
-            delay_ms=link.wire.delay_ms,
-            jitter_ms=link.wire.jitter_ms,
-            loss_percent=link.wire.loss_percent,
-            rate_mbit=link.wire.rate_mbit,
-        )
-        for link in plan.links
-        if link.wire is not None
-    )

@@ -64,8 +64,8 @@ def _label(node: Node, plan: Plan) -> tuple[str, ...]:
     addresses = [str(address.ip) for interface in _interfaces(plan, node.name) for address in interface.addresses if not address.ip.is_link_local]
     addresses += [str(address.ip) for address in node.loopback]
     shown = addresses[:2] + (["…"] if len(addresses) > 2 else [])
-    name = node.name if node.label in ("", node.name) else f"{node.name}: {node.label}"
-    return (name, node.kind.value, *([] if node.kind is NodeKind.FABRIC else shown))
+    name = (node.label or node.name) if node.label.startswith(node.name) or not node.label else f"{node.name}: {node.label}"
+    return (name, node.kind.value, *([] if node.kind in (NodeKind.FABRIC, NodeKind.CITY) else shown))
 
 
 def _wire(link: Link) -> str:
@@ -95,7 +95,7 @@ def _dot_box(box: Box, plan: Plan, number: str, indent: str) -> Iterator[str]:
     inner = f"{indent}  " if box.title else indent
     if box.title:
         yield f"{indent}subgraph cluster_{number} {{"
-        yield f'{inner}label={_quoted(box.title)}; style=rounded; color="#90a4ae";'
+        yield f'{inner}label={_quoted(box.title)}; fontsize=13; style=rounded; color="#90a4ae";'
     for node in box.nodes:
         label = "\\n".join(part.replace("\\", "\\\\").replace('"', '\\"') for part in _label(node, plan))
         yield f'{inner}{_quoted(node.name)} [label="{label}", fillcolor="{COLOURS[node.kind]}"];'

@@ -14,6 +14,7 @@ class Places:
     """Nodes by address. An anycast address belongs to several."""
 
     _by_address: dict[IPv4Address, tuple[Node, ...]]
+    _host_names: dict[IPv4Address, str]
 
     @classmethod
     def of(cls, plan: Plan) -> Places:
@@ -24,7 +25,7 @@ class Places:
             owners = found.setdefault(address, [])
             if nodes[name] not in owners:
                 owners.append(nodes[name])
-        return cls({address: tuple(sorted(owners, key=lambda node: node.name)) for address, owners in found.items()})
+        return cls({address: tuple(sorted(owners, key=lambda node: node.name)) for address, owners in found.items()}, dict(_host_names(plan)))
 
     def at(self, address: str | IPv4Address | None) -> tuple[Node, ...]:
         """The nodes that have `address`, which may have a port (``10.0.0.4:443``)."""
@@ -37,15 +38,12 @@ class Places:
         return self._by_address.get(parsed, ())
 
     def name(self, address: str | IPv4Address | None) -> str:
-        """What to call whoever has `address`: the node, several of one kind by their kind, the address itself if nobody has it."""
+        """What to call whoever has `address`: a name server's host name, else the node or nodes, else the address itself."""
+        bare = str(address or "?").partition(":")[0]
         nodes = self.at(address)
-        if not nodes:
-            return str(address or "?").partition(":")[0]
-        if len(nodes) == 1:
-            return nodes[0].label or nodes[0].name
-        if all(node.kind is NodeKind.EDGE_LOCATION for node in nodes):
-            return "Route 53 (anycast)"
-        return " or ".join(node.name for node in nodes)
+        if len(nodes) == 1 and nodes[0].kind is not NodeKind.NAME_SERVER:
+            return nodes[0].name
+        return self._host_names.get(IPv4Address(bare), " or ".join(node.name for node in nodes)) if nodes else bare
 
     def kind(self, address: str | IPv4Address | None) -> NodeKind | None:
         """The kind of the one node that has `address`."""
@@ -61,6 +59,14 @@ def address_of(plan: Plan, node: str) -> IPv4Address | None:
             if not address.ip.is_link_local:
                 return address.ip
     return None
+
+
+def _host_names(plan: Plan) -> Iterator[tuple[IPv4Address, str]]:
+    """Host names that host routes were asked for by (``a.root-servers.net``)."""
+    for node in plan.nodes:
+        for route in node.routes:
+            if route.destination.prefixlen == 32 and "." in route.origin:
+                yield route.destination.network_address, route.origin
 
 
 def _addresses(plan: Plan) -> Iterator[tuple[str, IPv4Address]]:

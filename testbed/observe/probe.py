@@ -50,6 +50,11 @@ class Sent:
     answer: Answer
     rtt_ms: float | None = None
 
+    @property
+    def passed(self) -> bool:
+        """Whether packets pass both ways: the far host answered, even if by refusing."""
+        return self.answer in (Answer.ANSWERED, Answer.REFUSED)
+
 
 class Ready:
     """A probe with its socket open and its source port known, not yet sent, so that a trace can be set for just this one."""

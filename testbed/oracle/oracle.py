@@ -38,7 +38,7 @@ class Oracle:
     def _reply(self, probe: Probe, sender: Place, packet: Packet, arrival: Arrival, memory: Memory) -> Path:
         reply = PacketWalk(self._places, Leg.REPLY, memory, probe.nat_source_port)
         answer = reply_to(arrival.packet)
-        if arrival.place is None or arrival.place is sender:  # from the fabric or from oneself: nothing in between
+        if arrival.at_once:
             return reply.back_at_once(sender, answer)
         back = reply.walk(arrival.place, answer)
         if back is not None and (back.place is not sender or back.packet != reply_to(packet)):

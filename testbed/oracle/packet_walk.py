@@ -41,10 +41,12 @@ class Memory:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Arrival:
-    """Where a packet ended, as its receiver sees it; None for a service of the fabric."""
+    """Where a packet ended, as its receiver sees it. `at_once`: nothing lies between, so nothing judges the answer either
+    (a service of the fabric, or oneself)."""
 
-    place: Place | None
+    place: Place
     packet: Packet
+    at_once: bool = False
 
 
 class PacketWalk:
@@ -61,6 +63,9 @@ class PacketWalk:
     def walk(self, sender: Place, packet: Packet) -> Arrival | None:
         """Where the packet arrives, or None if it is dropped on the way."""
         if isinstance(sender, InternetPlace):
+            if packet.destination == sender.address:
+                self._hop(sender.node, Stage.HOST, f"{sender.node} itself", packet)
+                return Arrival(place=sender, packet=packet, at_once=True)
             return self._internet(packet)
         return self._leave_guest(sender, packet)
 
@@ -80,12 +85,12 @@ class PacketWalk:
     def _leave_guest(self, place: InterfacePlace, packet: Packet) -> Arrival | None:
         if any(own.address == packet.destination for own in self._places.by_node[place.node]):
             self._hop(place.node, Stage.HOST, f"{place.node} itself", packet)
-            return Arrival(place=place, packet=packet)
+            return Arrival(place=place, packet=packet, at_once=True)
         if (service := service_at(packet.destination, place.vpc)) is not None:
             if not service.answers(packet):
                 return self._drop(place.vpc.id, Stage.SERVICE, packet, f"{service.name}: nothing answers here")
             self._hop(place.vpc.id, Stage.SERVICE, service.name, packet)
-            return Arrival(place=None, packet=packet)
+            return Arrival(place=place, packet=packet, at_once=True)
         if not self._passes_groups(place, packet, Flow.EGRESS):
             return None
         return self._leave_interface(place, packet)

@@ -1,5 +1,6 @@
 """The neutral plan of a lab: what the engine makes true, without a word of AWS in it."""
 
+from testbed.plan.diff import Change, Delta, EndedFlows, LinkChange, NodeChange, diff
 from testbed.plan.errors import PlanError
 from testbed.plan.network import (
     MAIN_TABLE,
@@ -19,6 +20,6 @@ from testbed.plan.network import (
 from testbed.plan.nftables import NftChain, NftMap, NftRule, NftSet, NftTable, Ruleset, render
 
 __all__ = [
-    "MAIN_TABLE", "Certificate", "Interface", "Link", "Neighbour", "NftChain", "NftMap", "NftRule", "NftSet", "NftTable", "Node", "NodeKind",
-    "Plan", "PlanError", "PolicyRule", "Route", "RouteType", "Ruleset", "ServiceSpec", "Wire", "render",
+    "MAIN_TABLE", "Certificate", "Change", "Delta", "EndedFlows", "Interface", "Link", "LinkChange", "Neighbour", "NftChain", "NftMap", "NftRule", "NftSet",
+    "NftTable", "Node", "NodeChange", "NodeKind", "Plan", "PlanError", "PolicyRule", "Route", "RouteType", "Ruleset", "ServiceSpec", "Wire", "diff", "render",
 ]

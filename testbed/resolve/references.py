@@ -32,13 +32,15 @@ def default_route_table(vpc_id: str) -> str:
 
 
 class References:
-    """Look-up by kind and id. Of several resources with one id the first by kind and order of writing is found."""
+    """Look-up by kind and id. Of several resources with one id and kind, a fault by itself, the first written is found."""
 
     def __init__(self, topology: Topology) -> None:
         self.topology = topology
         self._by_id: dict[str, Resource] = {}
+        self._by_kind: dict[tuple[type[Resource], str], Resource] = {}
         for resource in topology.resources:
             self._by_id.setdefault(resource.id, resource)
+            self._by_kind.setdefault((type(resource), resource.id), resource)
 
     def named(self, resource_id: str | None) -> Resource | None:
         """The resource with this id, whatever it is."""
@@ -46,7 +48,7 @@ class References:
 
     def get(self, kind: type[R], resource_id: str | None) -> R | None:
         """The resource of this kind with this id."""
-        found = self.named(resource_id)
+        found = None if resource_id is None else self._by_kind.get((kind, resource_id))
         return found if isinstance(found, kind) else None
 
     def vpc_of_subnet(self, subnet_id: str | None) -> Vpc | None:

@@ -53,9 +53,9 @@ class Reference(NamedTuple):
 def faults(references: References, _: tuple[Wanted, ...]) -> Iterator[Fault]:
     """Every reference that names nothing, or a resource of another kind."""
     for reference in _references(references.topology):
-        found = references.named(reference.value)
-        if reference.value is None or isinstance(found, reference.kind):
+        if reference.value is None or references.get(reference.kind, reference.value) is not None:
             continue
+        found = references.named(reference.value)
         noun = NOUNS[reference.kind]
         known = [resource.id for resource in references.topology.of(reference.kind)]
         problem = f"{reference.field} {reference.value!r} does not exist" if found is None else f"{reference.field} {reference.value!r} is not {_article(noun)} {noun}"

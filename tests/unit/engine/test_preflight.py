@@ -113,6 +113,13 @@ def test_only_required_findings_keep_a_lab_from_starting():
     assert preflight.missing((optional, required)) == (required,)
 
 
+@pytest.mark.parametrize(("netem_error", "required"), [("", False), ("Error: Specified qdisc kind is unknown.", True)])
+def test_tap_devices_are_required_only_where_links_cannot_have_netem(monkeypatch, netem_error, required):
+    monkeypatch.setattr(preflight, "_findings", lambda: {"sandbox": "", "TAP devices": "Permission denied", "netem": netem_error})
+    tap = named(preflight.check(), "TAP devices")
+    assert not tap.found and tap.required is required and "chmod 666 /dev/net/tun" in tap.remedy
+
+
 @pytest.mark.parametrize(("netem", "line"), [(True, DelayLine.NETEM), (False, DelayLine.USERSPACE_WIRE)])
 def test_links_use_netem_only_where_the_kernel_has_it(monkeypatch, netem, line):
     monkeypatch.setattr(preflight, "has_netem", lambda: netem)

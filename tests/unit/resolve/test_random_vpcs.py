@@ -2,8 +2,8 @@
 
 from hypothesis import HealthCheck, given, settings
 
-from tests.strategies import vpcs
 from testbed.resolve import resolve
+from tests.strategies import vpcs
 
 
 @settings(max_examples=40, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow])

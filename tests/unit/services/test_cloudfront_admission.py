@@ -19,7 +19,7 @@ def behavior(pattern: str = "*", viewer_protocol_policy: str = "redirect-to-http
 def request(method: bytes = b"GET", target: bytes = b"/a?b=1", *, secure: bool = True, version: str = "1.1", has_body: bool = False, **fields: bytes) -> ViewerRequest:
     by_name = {b"host": b"shop.example.com:8080"} | {name.replace("_", "-").encode(): value for name, value in fields.items()}
     return ViewerRequest(
-        method=method, target=target, version=version, headers=list(by_name.items()), fields=by_name, peer_address="192.0.2.7", secure=secure, has_body=has_body
+        method=method, target=target, version=version, headers=list(by_name.items()), fields=by_name, host=b"shop.example.com", peer_address="192.0.2.7", secure=secure, has_body=has_body
     )
 
 

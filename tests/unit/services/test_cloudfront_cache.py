@@ -33,7 +33,7 @@ def behavior(cache_policy: CachePolicy | None = None, **settings: bool) -> Behav
 
 
 def get(target: bytes = b"/a", *headers: Header, method: bytes = b"GET") -> ViewerRequest:
-    return ViewerRequest(method=method, target=target, version="1.1", headers=headers, fields={name.lower(): value for name, value in headers}, peer_address="192.0.2.7", secure=True)
+    return ViewerRequest(method=method, target=target, version="1.1", headers=headers, fields={name.lower(): value for name, value in headers}, host=b"shop.example.com", peer_address="192.0.2.7", secure=True)
 
 
 def a_cache(capacity_bytes: int = 1_000_000) -> Cache:

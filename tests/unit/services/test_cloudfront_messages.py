@@ -23,7 +23,7 @@ def rules(policy: CachePolicy = POLICY, **settings: bool) -> Behavior:
 
 def asked(*headers: Header, method: bytes = b"GET", target: bytes = b"/a?x=1&y=2", version: str = "1.1") -> ViewerRequest:
     everything = ((b"Host", b"shop.example.com"), *headers)
-    return ViewerRequest(method=method, target=target, version=version, headers=everything, fields={name.lower(): value for name, value in everything}, peer_address="192.0.2.7", secure=True)
+    return ViewerRequest(method=method, target=target, version=version, headers=everything, fields={name.lower(): value for name, value in everything}, host=b"shop.example.com", peer_address="192.0.2.7", secure=True)
 
 
 def sent(request: ViewerRequest, behavior: Behavior | None = None) -> dict[bytes, bytes]:

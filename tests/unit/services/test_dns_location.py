@@ -2,7 +2,7 @@
 
 from ipaddress import ip_address, ip_network
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from services.dns.config import Location, NetworkLocation
@@ -43,6 +43,7 @@ def test_distance_follows_the_great_circle():
 networks = st.builds(lambda bits, length: ip_network((bits << 24 >> (32 - length) << (32 - length), length)), st.integers(0, 15), st.integers(4, 8))
 
 
+@settings(deadline=None, max_examples=60)
 @given(entries=st.lists(networks, unique=True, max_size=6), address=st.integers(0, 2**28 - 1), other=st.integers(0, 2**28 - 1))
 def test_every_address_within_the_scope_gets_the_same_answer(entries, address, other):
     locations = LocationTable(tuple(NetworkLocation(network=network, location=LONDON) for network in entries))

@@ -167,8 +167,9 @@ def test_cnames_in_a_circle_are_servfail():
 
 def test_a_referral_upwards_or_sideways_is_lame():
     for sideways in ("shop.com", "com", "else.com"):
-        lab = world(shop=saying(authorities=(record(sideways, "NS", "ns.shop.com"),)))
+        lab = world(shop=saying(authorities=(record(sideways, "NS", "ns.shop.com"),), additionals=(record("ns.shop.com", "A", str(SHOP)),)))
         assert lab.resolve(resolver(), "www.shop.com").rcode is Rcode.SERVFAIL
+        assert lab.asked[2:] == [str(SHOP)] * 2
 
 
 def test_referrals_without_end_are_servfail_after_a_bounded_number_of_questions():
@@ -191,7 +192,7 @@ def test_name_servers_that_need_each_other_are_servfail():
 
 def test_records_outside_the_servers_zone_are_not_believed():
     poison = (record("www.shop.com", "CNAME", "www.out.com"), record("www.out.com", "A", "6.6.6.6"))
-    lab, known = world(shop=saying(answers=poison[:1] + (record("www.bank.org", "A", "6.6.6.6"),), authoritative=True)), resolver()
+    lab, known = world(shop=saying(answers=(poison[0], record("www.bank.org", "A", "6.6.6.6")), authoritative=True)), resolver()
     lab.resolve(known, "www.shop.com")
     assert known.known(Question(spelled=parse_name("www.bank.org"), type=1), CLIENT, 0.0).rcode is Rcode.REFUSED
     lab = world(shop=saying(answers=poison, authoritative=True))
@@ -199,10 +200,18 @@ def test_records_outside_the_servers_zone_are_not_believed():
 
 
 def test_glue_that_no_name_server_needs_is_not_believed_and_glue_never_answers_a_client():
-    additionals = (record("ns.shop.com", "A", str(SHOP)), record("www.shop.com", "A", "6.6.6.6"))
+    additionals = (record("www.shop.com", "A", "6.6.6.6"), record("ns.shop.com", "A", str(SHOP)))
     lab, known = world(com=saying(authorities=(record("shop.com", "NS", "ns.shop.com"),), additionals=additionals)), resolver()
     assert values(lab.resolve(known, "www.shop.com")) == ["203.0.113.1"]
+    assert lab.asked == [str(ROOT), str(COM), str(SHOP)]
     assert known.known(Question(spelled=parse_name("ns.shop.com"), type=1), CLIENT, 0.0).rcode is Rcode.REFUSED
+
+
+def test_glue_for_a_server_outside_the_zone_is_not_believed_but_looked_up():
+    stray = saying(authorities=(record("out.com", "NS", "ns.dns.net"),), additionals=(record("ns.dns.net", "A", "6.6.6.6"),))
+    lab = world(com=stray)
+    assert values(lab.resolve(resolver(), "www.out.com")) == ["203.0.113.2"]
+    assert "6.6.6.6" not in lab.asked
 
 
 def test_an_soa_from_outside_the_zone_is_not_remembered():

@@ -5,7 +5,7 @@ from ipaddress import ip_address
 
 import pytest
 from dnslib import EDNS0, QTYPE, RR, DNSRecord, EDNSOption
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from services.dns.message import Answer, ClientSubnet, Query, Question, Rcode, ResourceRecord, Response, parse_data, parse_name, type_number
@@ -161,17 +161,20 @@ def test_a_servers_records_are_read_in_lower_case_and_other_classes_ignored():
     assert decode_response(reply.pack()).answers == (record(NAME, "A", "192.0.2.1", ttl=0),)  # a TTL with the top bit set means 0
 
 
+@settings(deadline=None, max_examples=60)
 @given(st.binary(max_size=600))
 def test_random_bytes_give_formerr_or_nothing_and_never_crash(data):
     check_never_crashes(data)
 
 
+@settings(deadline=None, max_examples=60)
 @given(st.binary(max_size=300), st.sampled_from([0, 0x0100]), st.tuples(*[st.integers(0, 3)] * 3))
 def test_a_header_followed_by_random_bytes_never_crashes(rest, flags, counts):
     check_never_crashes(HEADER.pack(7, flags, 1, *counts) + rest)
     decode_response(HEADER.pack(7, flags | 0x8000, 1, *counts) + rest)
 
 
+@settings(deadline=None, max_examples=60)
 @given(st.data())
 def test_a_question_with_a_few_bytes_changed_never_crashes(data):
     message = bytearray(question_bytes(edns=EDNS0(udp_len=1400, opts=[subnet_option(1, 24, b"\xc6\x12\x01")])))
@@ -191,6 +194,7 @@ def check_never_crashes(data: bytes) -> None:
 labels = st.lists(st.from_regex(r"[a-zA-Z0-9_-]{1,20}", fullmatch=True), min_size=1, max_size=8)
 
 
+@settings(deadline=None, max_examples=60)
 @given(labels, st.integers(0, 0xFFFF), st.sampled_from([1, 2, 5, 28, 255, 999]))
 def test_a_question_survives_the_way_there(name, id_, type_):
     question = Question(spelled=tuple(label.encode() for label in name), type=type_)
@@ -207,6 +211,7 @@ values = st.one_of(
 )
 
 
+@settings(deadline=None, max_examples=60)
 @given(st.lists(st.tuples(labels, st.integers(0, 2**31 - 1), values), max_size=12))
 def test_an_answer_survives_the_way_back(rows):
     records = tuple(record(".".join(name), type_, value, ttl) for name, ttl, (type_, value) in rows)
