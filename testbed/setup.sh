@@ -221,6 +221,8 @@ set_up() {  # verb
     fi
     # shellcheck disable=SC2086  # a list of package names
     [ -z "$missing" ] || install_packages $missing
+    missing=$(missing_packages "$1")
+    [ -z "$missing" ] || die "apt says that all is installed, but programs are missing: repair with \`apt-get install --reinstall ${missing% }\`, then run this again"
     if [ -z "$interpreter" ] && is_installed; then return; fi
     install_project "$interpreter"
     if user_namespaces_are_restricted; then allow_user_namespaces; fi

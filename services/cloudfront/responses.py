@@ -26,7 +26,7 @@ ALWAYS_IN_VARY = frozenset({b"accept-encoding", b"cookie"})
 BODILESS = frozenset({204, 304})
 
 
-class Result(enum.Enum):
+class Result(enum.StrEnum):
     """How the edge came by its answer, as `X-Cache` and the log say it."""
 
     HIT = "Hit"
@@ -36,7 +36,7 @@ class Result(enum.Enum):
     REDIRECT = "Redirect"
 
 
-X_CACHE = {result: result.value.encode() + b" from cloudfront" for result in Result}
+X_CACHE = {result: result.encode() + b" from cloudfront" for result in Result}
 
 
 class Heads:

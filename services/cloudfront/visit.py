@@ -179,29 +179,40 @@ class Visit:
         self.exchange.start(status, lines, length=None if status in BODILESS else length, body=body, ended=ended, date=False)
 
     def _log(self) -> None:
-        exchange, request, timings = self.exchange, self.request, self._timings
+        """Tell of the request. What did not happen (an origin asked, an age) is left out rather than null: a hit's line is short."""
+        exchange, request = self.exchange, self.request
+        told: dict[str, object] = {} if self._timings is NO_TIMINGS else _origin_fields(self._timings)
+        if self._trace_id is not None:
+            told["trace_id"] = root_of(self._trace_id)
+        if self._age_s is not None:
+            told["age_s"] = self._age_s
         self._edge.events.emit(
             EDGE_REQUEST,
             cf_id=self.cf_id.decode(),
-            trace_id=root_of(self._trace_id) if self._trace_id else None,
             method=request.method.decode("latin-1"),
             host=request.host.decode("latin-1"),
             uri=request.target.decode("latin-1"),
             status=exchange.status,
-            result=self._result.value,
+            result=self._result,
             pop=self._edge.pop,
             peer=exchange.peer,
             behavior=None if self.behavior is None else self.behavior.path_pattern,
-            origin_peer=timings.peer,
-            local=timings.local,
-            origin_dns_ms=timings.dns_ms,
-            origin_connect_ms=timings.connect_ms,
-            origin_tls_ms=timings.tls_ms,
-            origin_wait_ms=timings.wait_ms,
-            origin_reused=timings.reused,
             duration_ms=(time.perf_counter() - exchange.received_at) * 1000,
-            age_s=self._age_s,
+            **told,
         )
+
+
+def _origin_fields(timings: Timings) -> dict[str, object]:
+    """What the log says of a request that went to the origin."""
+    return {
+        "origin_peer": timings.peer or None,
+        "local": timings.local or None,
+        "origin_dns_ms": timings.dns_ms,
+        "origin_connect_ms": timings.connect_ms,
+        "origin_tls_ms": timings.tls_ms,
+        "origin_wait_ms": timings.wait_ms,
+        "origin_reused": timings.reused,
+    }
 
 
 def root_of(trace_id: bytes) -> str:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import fields
+
 import click
 
 from testbed.cli.exits import BadSource
@@ -31,5 +33,9 @@ def command(lab_name: str | None, source: str | None, as_json: bool) -> None:
         print_json(summary)
         return
     screen = console()
-    for what, value in summary.items():
-        screen.print(f"{what}: {value}")
+    said = {field.name.replace("_", " "): getattr(summary, field.name) for field in fields(summary)}
+    for what, value in said.items():
+        if value:
+            screen.print(f"{what}: {', '.join(map(str, value)) if isinstance(value, tuple) else value}")
+    if not any(said.values()):
+        screen.print("nothing differs")

@@ -135,7 +135,7 @@ def _miss(demo: Demo, lab: RemoteLab) -> None:
     demo.check("packets crossed the internet gateway", seen.gateway_packets > 0, seen.gateway_packets)
     for layer in ("DNS", "authority", "TCP", "TLS", "edge", "ALB", "rule", "app", "SQL"):
         demo.check(f"{layer} is in the waterfall", layer in layers, f"only {', '.join(sorted(layers))}")
-    for origin in ("sg-alb#ingress", "acl-private#100", "acl-database#100"):
+    for origin in ("sg-alb#ingress", "sg-web#ingress", "acl-database#100"):
         demo.check(f"{origin} was seen to decide", origin in verdicts, verdicts or "no verdicts")
 
 

@@ -1,11 +1,13 @@
-"""Cut overlapping permissions into disjoint boxes: what a kernel interval map can hold, and what one look-up decides.
+"""Cut overlapping rules into disjoint boxes: what a kernel interval map can hold, and what one look-up decides.
 
 A box is a rectangle over (address, key): the key is a destination port, an ICMP type and code (``type << 8 | code``), or a protocol number.
-The union of a security group's rules has no order, but the kernel's interval sets refuse elements that overlap, so each point must belong
-to one box only. The largest permission keeps its shape and decides (ties: the one given first); smaller ones are cut where they stick out.
+The kernel's interval sets refuse elements that overlap, so each point must belong to one box only. Where rules overlap:
 
-Invariants: boxes are disjoint; a point is in a box exactly if some permission holds it; the result depends on the permissions and their
-order alone. Work grows with (boxes x distinct key ranges), not with the square of the boxes.
+- in an ordered list (a network ACL), the first rule that holds the point decides: `first_match`;
+- in a union (security groups), any may decide, so the largest keeps its shape and smaller ones are cut where they stick out: `union`.
+
+Invariants: boxes are disjoint; a point is in a box exactly if some rule holds it; the result depends on the rules and their order alone.
+Work grows with (boxes x distinct key ranges), not with the square of the boxes.
 """
 
 from __future__ import annotations
@@ -20,7 +22,7 @@ LAST_KEY = (1 << 16) - 1
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Box:
-    """Inclusive bounds in both dimensions; `decider` names the rule that permits what is inside."""
+    """Inclusive bounds in both dimensions; `decider` names the rule that decides what is inside."""
 
     first_address: int
     last_address: int
@@ -38,15 +40,20 @@ _Cut = tuple[int, int, str]
 """First address, last address and decider of a box whose keys are known."""
 
 
-def disjoint(permissions: Iterable[Box]) -> tuple[Box, ...]:
-    """Boxes that cover the same points as `permissions`, none of them twice, sorted by address, then key."""
+def union(rules: Iterable[Box]) -> tuple[Box, ...]:
+    """Disjoint boxes that cover the same points as `rules`, sorted by address, then key; the largest rule decides (ties: the one given first)."""
+    return first_match(sorted(rules, key=lambda box: -box.area))
+
+
+def first_match(rules: Iterable[Box]) -> tuple[Box, ...]:
+    """Disjoint boxes that cover the same points as `rules`, sorted by address, then key; the first rule that holds a point decides there."""
     placed: dict[_Span, list[_Cut]] = {}
-    for box in sorted(permissions, key=lambda b: -b.area):
+    for box in rules:
         for piece in _outside(box, placed):
             cuts = placed.setdefault((piece.first_key, piece.last_key), [])
             cut = (piece.first_address, piece.last_address, piece.decider)
             cuts.insert(bisect_left(cuts, cut), cut)
-    return tuple(sorted(_merged(placed), key=lambda b: (b.first_address, b.first_key)))
+    return tuple(sorted(_merged(placed), key=lambda box: (box.first_address, box.first_key)))
 
 
 def _outside(box: Box, placed: dict[_Span, list[_Cut]]) -> list[Box]:

@@ -1,7 +1,7 @@
 """Words that the lowerings of one VPC share: names in its fabric's namespace, and the walk of a packet through its chains.
 
     prerouting (raw)   from.<eni>: source check ─> subnet.<id>: mark = route table, zone, SAME_SUBNET
-    prerouting         ttl: one more, since forwarding takes one and AWS's router takes none
+    prerouting (ttl)   one more, since forwarding takes one and AWS's router takes none
     ip rule            mark -> route table
     forward            both ends admitted this flow? ──yes──> border ─> accept
                          │no
@@ -37,7 +37,7 @@ EVERYTHING = IPv4Network("0.0.0.0/0")
 FIRST_TABLE = 10000
 """Kernel table of route table number 0: the kernel keeps 253-255 for itself."""
 
-TRACKED = "ct state { new, established }"
+TRACKED = "ct state new,established"
 """A flow of its own, not an error message about one (`related`) and not half a flow (`invalid`): those are judged by the rules, packet by packet."""
 
 

@@ -1,45 +1,71 @@
-"""A network ACL becomes one short chain per direction, in the order of its numbers, without a word of connection state.
+"""A network ACL becomes a chain per direction, without a word of connection state: first match by ascending number, ``*`` at the end.
 
-An ACL has at most 40 rules a direction ("Amazon VPC quotas", documented), so a list is fine. The rules ask for the packet alone,
-so an allowed packet returns to the walk, a denied one ends here, and ``*`` ends the chain.
+A short ACL is a list of rules. A longer one (20 rules a direction are usual, 40 the most: "Amazon VPC quotas", documented) would cost every
+packet its whole length, so it becomes interval maps: the list cut into disjoint boxes, each leading to the chain of the entry that comes first there.
+An allowed packet returns to its walk, a denied one ends here.
 """
 
 from __future__ import annotations
 
-from testbed.compile import fabric
+from testbed.compile import boxes, fabric
 from testbed.compile.fragment import Fragment
+from testbed.compile.verdict_maps import Match, icmp_keys, look_ups, network_range
 from testbed.model.network_acl import DEFAULT_RULE, Direction, NetworkAcl, NetworkAclEntry
 from testbed.model.values import ANYWHERE, PortRange, Protocol, Verdict
-from testbed.plan import NftChain, NftRule
+from testbed.plan import NftChain, NftMap, NftRule
 from testbed.plan.names import identifier
 from testbed.resolve.resolved import Resolved
 
 ALL_PORTS = PortRange()
+SHORT = 4
+"""Entries that a list passes as fast as a look-up in an interval map (measured)."""
+REMOTE = {Direction.INBOUND: "saddr", Direction.OUTBOUND: "daddr"}
 
 
 def lower(acl: NetworkAcl, resolved: Resolved) -> Fragment:
-    """The ACL's two chains in its VPC's fabric."""
-    return Fragment(nodes=(fabric.chains(acl.vpc_id, *(_chain(acl, direction) for direction in Direction)),))
+    """The ACL's two directions in its VPC's fabric."""
+    return Fragment(nodes=tuple(fabric.chains(acl.vpc_id, *chains, maps=maps) for chains, maps in (_direction(acl, direction) for direction in Direction)))
 
 
 def chain_name(acl_id: str, direction: Direction) -> str:
-    """The chain of one direction."""
+    """The chain at which one direction begins."""
     return identifier("acl", acl_id, direction.value)
 
 
-def _chain(acl: NetworkAcl, direction: Direction) -> NftChain:
-    rules = tuple(
-        NftRule(statement=" ".join((*_matches(entry), "return" if entry.rule_action is Verdict.ALLOW else "counter drop")), origin=f"{acl.id}#{entry.rule_number}")
-        for entry in acl.in_order(direction)
-    )
-    return NftChain(name=chain_name(acl.id, direction), rules=(*rules, NftRule(statement="counter drop", origin=f"{acl.id}#{DEFAULT_RULE}")))
+def _direction(acl: NetworkAcl, direction: Direction) -> tuple[tuple[NftChain, ...], tuple[NftMap, ...]]:
+    name, entries = chain_name(acl.id, direction), acl.in_order(direction)
+    default = NftRule(statement="counter drop", origin=f"{acl.id}#{DEFAULT_RULE}")
+    if len(entries) <= SHORT:
+        rules = tuple(NftRule(statement=" ".join((*_conditions(entry), _verdict(entry))), origin=f"{acl.id}#{entry.rule_number}") for entry in entries)
+        return (NftChain(name=name, rules=(*rules, default)),), ()
+    maps, look_up = look_ups(name, REMOTE[direction], tuple(_match(acl, entry) for entry in entries), boxes.first_match)
+    verdicts = tuple(NftChain(name=_entry_chain(acl, entry), rules=(NftRule(statement=_verdict(entry), origin=f"{acl.id}#{entry.rule_number}"),)) for entry in entries)
+    return (NftChain(name=name, rules=(*look_up, default)), *verdicts), maps
 
 
-def _matches(entry: NetworkAclEntry) -> list[str]:
+def _verdict(entry: NetworkAclEntry) -> str:
+    return "return" if entry.rule_action is Verdict.ALLOW else "counter drop"
+
+
+def _entry_chain(acl: NetworkAcl, entry: NetworkAclEntry) -> str:
+    return identifier("acl", acl.id, entry.direction.value, str(entry.rule_number))
+
+
+def _match(acl: NetworkAcl, entry: NetworkAclEntry) -> Match:
+    keys = None
+    if entry.protocol in (Protocol.TCP, Protocol.UDP) and entry.port_range is not None:
+        keys = (entry.port_range.first, entry.port_range.last)
+    if entry.protocol is Protocol.ICMP:
+        keys = icmp_keys(entry.icmp_type, entry.icmp_code)
+    protocol = None if entry.protocol is Protocol.ANY else int(entry.protocol)
+    return Match(chain=_entry_chain(acl, entry), ranges=(network_range(entry.cidr_block),), protocol=protocol, keys=keys)
+
+
+def _conditions(entry: NetworkAclEntry) -> list[str]:
     """The entry's conditions in nft's words; none at all matches everything."""
     words = []
     if entry.cidr_block != ANYWHERE:
-        words.append(f"ip {'saddr' if entry.direction is Direction.INBOUND else 'daddr'} {entry.cidr_block}")
+        words.append(f"ip {REMOTE[entry.direction]} {entry.cidr_block}")
     if entry.protocol is Protocol.ANY:
         return words
     words.append(f"meta l4proto {int(entry.protocol)}")

@@ -80,22 +80,29 @@ class Supervisor:
 
     def start(self, plan: Plan) -> None:
         """Start the plan's services and wait until all are ready. Raises RealiseError naming those that are not, with the end of their logs."""
-        self._logs.mkdir(parents=True, exist_ok=True)
-        CONFIG.mkdir(parents=True, exist_ok=True)
-        self.warm_up()
-        self._authority.publish()
         self.add(plan.services)
-        self._thread = threading.Thread(target=self._run, name="supervisor", daemon=True)
-        self._thread.start()
         self.wait_ready()
 
     def add(self, specs: tuple[ServiceSpec, ...]) -> None:
         """Take services under supervision; they start when what they need is ready."""
+        if not specs:
+            return
+        self._begin()
         with self._changed:
             for spec in specs:
                 self._prepare(spec)
                 self._services[spec.name] = Service(spec=spec)
         self._wake()
+
+    def _begin(self) -> None:
+        """Before the first service: its surroundings, and the thread that watches."""
+        if self._thread is None:
+            self._logs.mkdir(parents=True, exist_ok=True)
+            CONFIG.mkdir(parents=True, exist_ok=True)
+            self.warm_up()
+            self._authority.publish()
+            self._thread = threading.Thread(target=self._run, name="supervisor", daemon=True)
+            self._thread.start()
 
     def remove(self, names: tuple[str, ...]) -> None:
         """End services for good."""

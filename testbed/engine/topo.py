@@ -29,15 +29,15 @@ SERVICES = "~services"
 
 
 class PlanTopo(Topo):  # type: ignore[misc]
-    """The Mininet topology of a plan. `state` is the folder for logs; without `warm`, the daemons' zygote is forked when the first service starts."""
+    """The Mininet topology of a plan. `state` is the folder for logs."""
 
-    def __init__(self, plan: Plan, state: Path, progress: Callable[[str], None] = lambda _: None, *, warm: bool = True) -> None:
+    def __init__(self, plan: Plan, state: Path, progress: Callable[[str], None] = lambda _: None) -> None:
         self.plan = plan
         self.state = state
         self.progress = progress
         self.built: dict[str, LabNode] = {}
         self.supervisor = Supervisor(self.built, state, plan.time_scale, progress)
-        if warm:
+        if plan.services:
             self.supervisor.warm_up()  # imports while the network is built
         self.wires = WireHolder()
         self.delay_line = DelayLine.USERSPACE_WIRE

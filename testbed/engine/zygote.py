@@ -184,8 +184,8 @@ def _become(spawn: Spawn, descriptors: list[int], there: socket.socket) -> int:
     runtime_module = importlib.import_module("services.common.runtime")
     config_module = importlib.import_module("services.common.config")
     sockets = {}
-    for text, number in spawn.listens:
-        syscalls.setns(descriptors[3 + number], syscalls.CLONE_NEWNET)
+    for text, place in spawn.listens:
+        syscalls.setns(descriptors[3 + place], syscalls.CLONE_NEWNET)
         listen = config_module.decode(text, config_module.Listen)
         sockets[listen] = runtime_module.listening_socket(listen)
     syscalls.setns(home, syscalls.CLONE_NEWNET)

@@ -93,8 +93,8 @@ class HostedZone:
 
 
 def is_domain_name(name: str) -> bool:
-    """Whether this is a host's or domain's name of at least two labels, in lower case, without the final dot."""
-    return DOMAIN_NAME.fullmatch(name) is not None
+    """Whether this is a host's or domain's name of at least two labels, in lower case, without the final dot; an address is none."""
+    return DOMAIN_NAME.fullmatch(name) is not None and not name.rpartition(".")[2].isdigit()
 
 
 def _parses(parse: type[IPv4Address] | type[IPv6Address], value: str) -> bool:

@@ -158,5 +158,5 @@ def rule_name(group_id: str, flow: Flow, index: int) -> str:
 
 
 def no_rule_name(group_ids: Iterable[str], flow: Flow) -> str:
-    """How it is named that no rule of an interface's groups allows: ``sg-db+sg-web#ingress[*]``."""
-    return f"{'+'.join(group_ids)}#{flow.value}[*]"
+    """How it is named that no rule of an interface's groups allows: ``sg-db,sg-web#ingress no rule``."""
+    return f"{','.join(group_ids)}#{flow.value} no rule"

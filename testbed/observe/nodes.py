@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from ipaddress import IPv4Address
 from typing import Any
 
+from testbed.observe.capture import Capture
 from testbed.observe.lab_view import LabView
 from testbed.observe.places import address_of
 from testbed.observe.probe import Protocol, Ready, Sent
@@ -146,3 +147,24 @@ class LabNode:
         if not answers:
             raise LookupError(f"{name} is neither a node nor a name that {self.name} can resolve")
         return IPv4Address(answers[0])
+
+
+class Observed:
+    """What makes a running lab an experiment: ``lab["client"]`` and ``lab.capture("igw-shop")``. Mixed into a `LabView`."""
+
+    def __getitem__(self: LabView, name: str) -> LabNode:
+        """The node called `name`. Raises KeyError."""
+        self.plan.node(name)
+        return LabNode(self, name)
+
+    def capture(self: LabView, *where: str, filter: str = "") -> Capture:
+        """Capture in nodes (``node`` or ``node/interface``), in all of them if none is named, while the context is open; `filter` is tcpdump's. See `capture.Capture`."""
+        capture = Capture(self, where or tuple(node.name for node in self.plan.nodes), filter=filter)
+        captures_of(self).append(capture)
+        return capture
+
+
+def captures_of(lab: object) -> list[Capture]:
+    """Every capture that was begun by `Observed.capture` and not forgotten since, oldest first."""
+    captures: list[Capture] = lab.__dict__.setdefault("_captures", [])
+    return captures

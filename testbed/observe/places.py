@@ -38,12 +38,15 @@ class Places:
         return self._by_address.get(parsed, ())
 
     def name(self, address: str | IPv4Address | None) -> str:
-        """What to call whoever has `address`: a name server's host name, else the node or nodes, else the address itself."""
+        """What to call whoever has `address`: the node; else, for name servers and mapped addresses, what their route is for; else the address itself."""
         bare = str(address or "?").partition(":")[0]
         nodes = self.at(address)
         if len(nodes) == 1 and nodes[0].kind is not NodeKind.NAME_SERVER:
             return nodes[0].name
-        return self._host_names.get(IPv4Address(bare), " or ".join(node.name for node in nodes)) if nodes else bare
+        try:
+            return self._host_names.get(IPv4Address(bare)) or " or ".join(node.name for node in nodes) or bare
+        except ValueError:
+            return bare
 
     def kind(self, address: str | IPv4Address | None) -> NodeKind | None:
         """The kind of the one node that has `address`."""
@@ -62,11 +65,10 @@ def address_of(plan: Plan, node: str) -> IPv4Address | None:
 
 
 def _host_names(plan: Plan) -> Iterator[tuple[IPv4Address, str]]:
-    """Host names that host routes were asked for by (``a.root-servers.net``)."""
-    for node in plan.nodes:
-        for route in node.routes:
-            if route.destination.prefixlen == 32 and "." in route.origin:
-                yield route.destination.network_address, route.origin
+    """What host routes are for: a name server (``a.root-servers.net``), or the interface that a public address is mapped to (``eni-alb-shop-a``)."""
+    routes = [route for node in plan.nodes for route in node.routes if route.destination.prefixlen == 32 and route.origin]
+    for route in sorted(routes, key=lambda route: "." in route.origin):  # the last of an address counts
+        yield route.destination.network_address, route.origin if "." in route.origin else route.origin.split()[-1]
 
 
 def _addresses(plan: Plan) -> Iterator[tuple[str, IPv4Address]]:

@@ -160,10 +160,10 @@ class _Story:
         yield Span(layer="edge", what=f"{event.result.upper()} at {event.pop} ({event.behavior or 'default behaviour'}{age})", node=where, start_ms=start_ms, duration_ms=event.duration_ms, evidence=(entry.evidence,))
         gateways = sorted(name for name, kind in self._kinds.items() if kind is NodeKind.INTERNET_GATEWAY)
         crossed = self.gateway_packets()
-        if gateways and event.origin_peer is None:
+        if gateways and not event.origin_peer:
             what = "never reaches the VPC" if crossed == 0 else f"{crossed} packets of this edge location crossed meanwhile"
             yield Span(layer="gateway", what=what, node=", ".join(gateways), start_ms=start_ms, depth=1, evidence=(f"{', '.join(gateways)}: {crossed} packets",))
-        if event.origin_peer is None:
+        if not event.origin_peer:
             return
         cursor_ms = start_ms
         steps = (("DNS", "origin's name", event.origin_dns_ms), ("TCP", f"connected to {self._places.name(event.origin_peer)}", event.origin_connect_ms), ("TLS", "origin's certificate verified", event.origin_tls_ms))

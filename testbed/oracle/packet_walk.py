@@ -130,7 +130,7 @@ class PacketWalk:
         if place.is_nat_gateway:
             return self._nat_gateway(place, packet)
         if packet.destination != place.address and place.source_dest_check:
-            return self._drop(place.id, Stage.INTERFACE, packet, f"{place.id}: source/destination check")
+            return self._drop(place.id, Stage.INTERFACE, packet, f"{place.id} source/destination check")
         if not self._passes_groups(place, packet, Flow.INGRESS):
             return None
         if packet.destination != place.address:

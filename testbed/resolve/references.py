@@ -37,7 +37,7 @@ class References:
     def __init__(self, topology: Topology) -> None:
         self.topology = topology
         self._by_id: dict[str, Resource] = {}
-        self._by_kind: dict[tuple[type[Resource], str], Resource] = {}
+        self._by_kind: dict[tuple[type[object], str], Resource] = {}
         for resource in topology.resources:
             self._by_id.setdefault(resource.id, resource)
             self._by_kind.setdefault((type(resource), resource.id), resource)

@@ -103,7 +103,7 @@ def run_ours(size: int) -> float:
     sandbox.enter()
     Mininet.inited = True
     began = time.perf_counter()
-    topo = NetworkOnly(plan, sandbox.RUN, warm=False)
+    topo = NetworkOnly(plan, sandbox.RUN)
     net = Mininet(topo=topo, controller=None, build=False)
     net.build()
     net.start()

@@ -22,7 +22,7 @@ def run(tmp_path):
         (tmp_path / "expected_skips.txt").write_text("# a comment\n\nno kernel module\n")
         (tmp_path / "test_suite.py").write_text(module)
         variables = {name: value for name, value in os.environ.items() if not name.startswith(("PYTEST", "HYPOTHESIS"))}
-        command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "--rootdir", str(tmp_path), str(tmp_path)]
+        command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-p", "no:testbed", "--rootdir", str(tmp_path), str(tmp_path)]
         return subprocess.run(command, cwd=tmp_path, env={**variables, "CI": ci}, capture_output=True, text=True, timeout=60)
 
     return run_suite

@@ -121,7 +121,7 @@ def test_a_second_run_installs_nothing_and_costs_little(machine):
     started = time.perf_counter()
     result = machine.setup("demo")
     assert (result.stdout, result.stderr, machine.calls) == ("[demo]\n", "", ["venv", "pip"])
-    assert time.perf_counter() - started < 1.0  # 0.05 s on an idle machine
+    assert time.perf_counter() - started < 2.0  # 0.05 s on an idle machine
 
 
 @pytest.mark.parametrize("file", ["setup.cfg", "pyproject.toml", "testbed/setup.sh"])
@@ -140,6 +140,12 @@ def test_a_program_that_was_removed_comes_back_and_the_venv_stays(machine):
     result = machine.setup("install")
     assert result.returncode == 0 and "installing apt packages: nftables" in result.stdout
     assert machine.calls == ["venv", "pip"]
+
+
+def test_a_package_that_apt_believes_installed_but_whose_program_is_gone_is_named(machine):
+    machine.remove("nft")
+    machine.install("apt-get")
+    assert "--reinstall nftables" in complaint(machine.setup("install"))
 
 
 def test_while_apt_works_no_service_starts_and_no_cluster_is_made_and_afterwards_all_is_as_before(machine):

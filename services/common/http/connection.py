@@ -111,9 +111,8 @@ class UpstreamConnection(asyncio.Protocol):
         call, self._call = self._call, None
         if call is None:
             return
-        call.over()
         if self._tunnel or (self._ends_with_connection and error is None):
-            call.receiver.response_continued(b"", True)
+            call.over().response_continued(b"", True)
         else:
             call.failed(Failure(kind=FailureKind.CLOSED, detail=f"{self.peer}: {error or 'closed with a request outstanding'}"))
 
@@ -208,15 +207,16 @@ class UpstreamConnection(asyncio.Protocol):
                 return
             call.began = True
             call.timings.wait_ms = (now - call.sent_at) * 1000
+        receiver = call.receiver
         if complete:
-            self._finish(call, head)
+            self._finish(call)
         else:
             self._parts = []
             self._head_told = True
         if not told:
-            call.receiver.response_started(head, body, complete)
+            receiver.response_started(head, body, complete)
         elif body or complete:
-            call.receiver.response_continued(body, complete)
+            receiver.response_continued(body, complete)
 
     def _check(self, head: ResponseHead) -> tuple[FailureKind, str] | None:
         if self._head_bytes > self._head_limit_bytes and sum(len(name) + len(value) + 4 for name, value in head.headers) > self._head_limit_bytes:
@@ -228,7 +228,7 @@ class UpstreamConnection(asyncio.Protocol):
             return FailureKind.MALFORMED, "101 without an upgrade"
         return None
 
-    def _finish(self, call: Call, head: ResponseHead) -> None:
+    def _finish(self, call: Call) -> None:
         """The response is whole: the connection goes back before the receiver hears, so that its next request may use it."""
         self._call = None
         call.over()
@@ -249,7 +249,6 @@ class UpstreamConnection(asyncio.Protocol):
         call, self._call = self._call, None
         self.transport.abort()
         if call is not None:
-            call.over()
             call.failed(Failure(kind=kind, detail=f"{self.peer}: {detail}"))
 
     def _silent(self) -> None:

@@ -211,6 +211,7 @@ class Exchange:
 
     def _end(self) -> None:
         self.finished = True
+        self.events = None  # it may hold this exchange: no cycle for the garbage collector
         self._connection.exchange_finished(self)
 
 

@@ -126,6 +126,19 @@ class Receiver(Protocol):
         """It caught up."""
 
 
+class _Nobody:
+    """A receiver that does not care."""
+
+    def response_started(self, head: ResponseHead, body: bytes, ended: bool) -> None: ...
+    def response_continued(self, body: bytes, ended: bool) -> None: ...
+    def response_failed(self, failure: Failure) -> None: ...
+    def request_paused(self) -> None: ...
+    def request_resumed(self) -> None: ...
+
+
+_NOBODY = _Nobody()
+
+
 class Call:
     """One request on its way. `timings` fill in as it goes."""
 
@@ -157,9 +170,10 @@ class Call:
     def cancel(self) -> None:
         """Nobody waits for the response any more: the connection is closed, and the receiver hears nothing more."""
         self._cancelled = True
-        if self._connection is not None:
-            self._connection.abandon()
-            self._connection = None
+        connection = self._connection
+        self.over()
+        if connection is not None:
+            connection.abandon()
 
     def pause_response(self) -> None:
         """Read no more of the response for now."""
@@ -189,21 +203,25 @@ class Call:
         if resume:
             self.receiver.request_resumed()
 
-    def over(self) -> None:
-        """The connection is done with this call."""
+    def over(self) -> Receiver:
+        """The connection is done with this call; who hears the last of it. The call forgets both, lest every request leave a cycle to the garbage collector."""
+        receiver = self.receiver
         self._connection = None
+        self.receiver = _NOBODY
+        return receiver
 
     def failed(self, failure: Failure) -> None:
         """The connection failed; try again where that is right."""
         self._connection = None
         if self._cancelled:
+            self.over()
             return
         request = self.request
         stale = failure.kind is FailureKind.CLOSED and self.timings.reused and not self.began
         if stale and self._pool.retry_stale and request.method in IDEMPOTENT_METHODS and request.ended:
             self._pool.send_fresh(self)
         else:
-            self.receiver.response_failed(failure)
+            self.over().response_failed(failure)
 
     @property
     def cancelled(self) -> bool:

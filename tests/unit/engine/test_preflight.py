@@ -31,8 +31,8 @@ def test_whatever_is_not_found_has_a_remedy_and_whatever_is_found_has_none(check
     assert [check.name for check in checks[0] if bool(check.remedy) == check.found] == []
 
 
-def test_the_whole_machine_is_checked_within_a_second(checks):
-    assert checks[1] < 1.0  # 0.12 s on an idle machine
+def test_the_whole_machine_is_checked_within_two_seconds(checks):
+    assert checks[1] < 2.0  # 0.12 s on an idle machine
 
 
 def test_nothing_is_left_of_the_namespaces_in_which_it_tried(checks):

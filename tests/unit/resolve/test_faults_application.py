@@ -250,7 +250,7 @@ def test_two_origins_with_one_id_are_told():
 
 
 def test_an_origin_that_is_an_address_is_told():
-    assert told(small("cdn", origins=(Origin(id="alb", domain_name="192.0.2.1:80"),))) == [("cdn alb", "domain_name '192.0.2.1:80' is not a domain name")]
+    assert told(small("cdn", origins=(Origin(id="alb", domain_name="192.0.2.1"),))) == [("cdn alb", "domain_name '192.0.2.1' is not a domain name")]
 
 
 def test_methods_that_cloudfront_does_not_offer_together_are_told():

@@ -1,7 +1,5 @@
 """References that lead nowhere, or to a resource of another kind."""
 
-from dataclasses import replace
-
 import pytest
 
 from testbed.model import Forward, NetworkInterface, Resource, Route, SecurityGroupRule, WebApplication
@@ -65,6 +63,3 @@ def test_what_is_not_there_is_asked_for_where_there_is_nothing_alike():
     spoiled = topology(small("web", user_data=WebApplication(database_id="db")), without=("db",))
     assert [(fault.resource, fault.remedy) for fault in faults(spoiled)] == [("web", "add a DB instance with this id")]
 
-
-def test_a_reference_to_the_right_kind_is_no_fault():
-    assert replace(topology(), name="still-small").of(type(small("web")))[1].id == "web"

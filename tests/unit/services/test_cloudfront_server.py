@@ -216,7 +216,7 @@ def test_a_miss_is_followed_by_a_hit_that_shows_its_age(tmp_path: Path):
             first, second = edge.events()
             assert (first["result"], second["result"]) == ("Miss", "Hit")
             assert first["cf_id"] == miss.headers["x-amz-cf-id"] == edge.origin.requests[0].headers["x-amz-cf-id"]
-            assert first["origin_peer"] and first["origin_connect_ms"] and first["origin_wait_ms"] and not second["origin_peer"]
+            assert first["origin_peer"] and first["origin_connect_ms"] and first["origin_wait_ms"] and "origin_peer" not in second
 
     run(test)
 

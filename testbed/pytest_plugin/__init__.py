@@ -1,0 +1,1 @@
+"""The pytest plugin: the `lab` fixture, and the sandbox around a run that uses it."""

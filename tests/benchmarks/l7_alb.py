@@ -1,0 +1,168 @@
+"""Requests per second of the ALB beside HAProxy as the same reverse proxy, in one run over loopback.
+
+Plain HTTP on both sides, one thread each, the same backend (a process of its own), `wrk` as the load. Rounds alternate between the two proxies; medians of
+the ratios are compared. The ALB is the whole daemon: it logs an event and makes an X-Amzn-Trace-Id for every request; HAProxy adds X-Forwarded-For.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import re
+import shutil
+import socket
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from ipaddress import IPv4Address
+from pathlib import Path
+from typing import Any
+
+import uvloop
+
+from services.alb.config import Action, Config, Forward, ListenerConfig, Rule, Target, TargetGroup
+from services.common.config import Listen, encode
+
+GOAL = 0.5
+CONNECTIONS = (2, 64)
+ROUND_S = 1
+LOOPBACK = IPv4Address("127.0.0.1")
+READY_WITHIN_S = 10.0
+RESPONSE = b"HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nContent-Length: 64\r\n\r\n" + b"x" * 63 + b"\n"
+HAPROXY = """
+global
+  nbthread 1
+  maxconn 4096
+defaults
+  mode http
+  option forwardfor
+  http-reuse always
+  timeout connect 10s
+  timeout client 60s
+  timeout server 60s
+frontend listener
+  bind 127.0.0.1:{listen}
+  default_backend group
+backend group
+  server target 127.0.0.1:{backend}
+"""
+
+
+def measure(rounds: int = 5) -> list[dict[str, Any]]:
+    """Rows of the benchmark's table. Raises FileNotFoundError naming the program that is missing (`haproxy`, `wrk`)."""
+    for program in ("haproxy", "wrk"):
+        if shutil.which(program, path="/usr/sbin:/usr/bin:/usr/local/sbin:/usr/local/bin") is None:
+            raise FileNotFoundError(f"{program} is not installed: apt-get install {program}")
+    with tempfile.TemporaryDirectory() as name, ExitStack() as stack:
+        folder = Path(name)
+        backend, ours, theirs = _free_ports(3)
+        (folder / "haproxy.cfg").write_text(HAPROXY.format(listen=theirs, backend=backend))
+        (folder / "alb.json").write_text(encode(_alb_config(ours, backend)))
+        for log, command in (
+            ("backend.log", [sys.executable, "-m", "tests.benchmarks.l7_alb", str(backend)]),
+            ("haproxy.log", ["haproxy", "-db", "-f", str(folder / "haproxy.cfg")]),
+            ("alb.log", [sys.executable, "-m", "services.alb", "--config", str(folder / "alb.json")]),
+        ):
+            stack.enter_context(_process(command, folder / log))
+        for port in (backend, theirs, ours):
+            _await_answer(port)
+        return [_compare(connections, ours, theirs, rounds) for connections in CONNECTIONS]
+
+
+def _compare(connections: int, ours: int, theirs: int, rounds: int) -> dict[str, Any]:
+    ratios, rates = [], []
+    for _ in range(rounds):
+        peer = _requests_per_second(theirs, connections)
+        own = _requests_per_second(ours, connections)
+        ratios.append(own / peer)
+        rates.append((own, peer))
+    ratio = statistics.median(ratios)
+    own, peer = (statistics.median(column) for column in zip(*rates, strict=True))
+    return {
+        "name": f"ALB requests/s, {connections} connections",
+        "value": round(ratio, 2),
+        "unit": "ratio",
+        "against": f"HAProxy, one thread ({own:.0f} against {peer:.0f} requests/s)",
+        "goal": GOAL,
+        "met": ratio >= GOAL,
+    }
+
+
+def _requests_per_second(port: int, connections: int) -> float:
+    command = ["wrk", "-t1", f"-c{connections}", f"-d{ROUND_S}s", f"http://{LOOPBACK}:{port}/"]
+    output = subprocess.run(command, capture_output=True, text=True, check=True, timeout=ROUND_S + 10).stdout
+    if "Non-2xx" in output or "Socket errors" in output:
+        raise RuntimeError(f"not every request was answered:\n{output}")
+    rate = re.search(r"Requests/sec:\s+([\d.]+)", output)
+    if rate is None:
+        raise RuntimeError(f"wrk told no rate:\n{output}")
+    return float(rate[1])
+
+
+def _alb_config(listen: int, backend: int) -> Config:
+    rule = Rule(priority=0, action=Action(forward=Forward(target_group="tg")), origin="listener#default")
+    return Config(
+        name="alb",
+        load_balancer="alb",
+        dns_name="alb.example",
+        address=LOOPBACK,
+        availability_zone="eu-west-1a",
+        listeners=(ListenerConfig(id="listener", listen=Listen(address=LOOPBACK, port=listen), rules=(rule,)),),
+        target_groups=(TargetGroup(id="tg", targets=(Target(id="target", address=LOOPBACK, port=backend),)),),
+    )
+
+
+def _free_ports(count: int) -> list[int]:
+    with ExitStack() as stack:
+        sockets = [stack.enter_context(socket.create_server((str(LOOPBACK), 0))) for _ in range(count)]
+        return [sock.getsockname()[1] for sock in sockets]
+
+
+@contextmanager
+def _process(command: list[str], log: Path) -> Iterator[None]:
+    with log.open("wb") as output, subprocess.Popen(command, stdout=output, stderr=subprocess.STDOUT) as process:
+        try:
+            yield
+        finally:
+            process.terminate()
+            try:
+                process.wait(5)
+            except subprocess.TimeoutExpired:
+                process.kill()
+
+
+def _await_answer(port: int) -> None:
+    deadline = time.monotonic() + READY_WITHIN_S
+    while True:
+        try:
+            with socket.create_connection((str(LOOPBACK), port), timeout=1) as sock:
+                sock.sendall(b"GET / HTTP/1.1\r\nHost: h\r\n\r\n")
+                if sock.recv(1000).startswith(b"HTTP/1.1 200"):
+                    return
+        except OSError:
+            pass  # not listening yet
+        if time.monotonic() > deadline:
+            raise TimeoutError(f"port {port} did not answer within {READY_WITHIN_S:g} s")
+        time.sleep(0.05)
+
+
+class _Backend(asyncio.Protocol):
+    """Answers without parsing more than it must."""
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport = transport
+
+    def data_received(self, data: bytes) -> None:
+        self._transport.write(RESPONSE * data.count(b"\r\n\r\n"))  # type: ignore[attr-defined]
+
+
+async def _serve_backend(port: int) -> None:
+    server = await asyncio.get_running_loop().create_server(_Backend, str(LOOPBACK), port)
+    await server.serve_forever()
+
+
+if __name__ == "__main__":
+    uvloop.run(_serve_backend(int(sys.argv[1])))
