@@ -13,16 +13,15 @@ from __future__ import annotations
 import random
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Protocol
 
 from services.alb.answer import SERVER, page, phrase
 from services.alb.config import Action, ListenerConfig, Rule
 from services.alb.headers import host_for_target, host_name, target_headers, too_many_addresses, trace
 from services.alb.redirect import location
+from services.alb.request_log import Record, RequestLog
 from services.alb.rule import RuleSet
-from services.alb.target_group import RunningGroup, RunningTarget
-from services.common.events import ALB_REQUEST, EventLog
+from services.alb.target_group import RunningGroup
 from services.common.http import Call, Exchange, Failure, Headers, ResponseHead, ServerConnection, UpstreamRequest
 from services.common.http.head import HOP_BY_HOP, RequestHead, end_to_end
 
@@ -37,28 +36,12 @@ class Groups(Protocol):
     def __getitem__(self, group: str, /) -> RunningGroup: ...
 
 
-@dataclass(slots=True)
-class Record:
-    """What the event of one request says, gathered on the way."""
-
-    trace_id: str = ""
-    cf_id: str | None = None
-    host: str = ""
-    rule: str = ""
-    action: str = ""
-    target_group: str | None = None
-    target: RunningTarget | None = None
-    call: Call | None = None
-    target_status: int | None = None
-    error_reason: str | None = None
-
-
 class ListenerApplication:
     """What a listener does with requests. `configure` swaps rules under connections that stay."""
 
-    def __init__(self, config: ListenerConfig, dns_name: str, groups: Groups, events: EventLog, keep_alive_s: float, random_bits: Random = random.getrandbits) -> None:
+    def __init__(self, config: ListenerConfig, dns_name: str, groups: Groups, log: RequestLog, keep_alive_s: float, random_bits: Random = random.getrandbits) -> None:
+        self.log = log
         self._groups = groups
-        self._events = events
         self._keep_alive_s = keep_alive_s
         self._random_bits = random_bits
         self.configure(config, dns_name)
@@ -74,15 +57,12 @@ class ListenerApplication:
     # -- services.common.http.Application
 
     def handle(self, exchange: Exchange) -> None:
-        head, record = exchange.head, Record()
+        head = exchange.head
         fields = head.fields
-        cf_id = fields.get(b"x-amz-cf-id")
-        record.cf_id = None if cf_id is None else cf_id.decode("latin-1")
         host_field, target = _host_and_target(head)
         host = host_name(host_field) if host_field else self._dns_name
-        record.host = host.decode("latin-1")
         traced = trace(fields.get(b"x-amzn-trace-id"), epoch_s=int(time.time()), random_bits=self._random_bits(96))
-        record.trace_id = traced.root.decode("latin-1")
+        record = Record(traced.root, fields.get(b"x-amz-cf-id"), host)
         if exchange.received_at - exchange.connection.opened_at > self._keep_alive_s:
             exchange.close_after()
         if head.method == b"TRACE":
@@ -98,7 +78,7 @@ class ListenerApplication:
                 headers = target_headers(
                     head,
                     host=host_for_target(host, self._port),
-                    client=exchange.peer.rpartition(":")[0].encode(),
+                    client=exchange.connection.peer_address,
                     protocol=self._protocol,
                     port=self._port_text,
                     trace_value=traced.value,
@@ -108,10 +88,7 @@ class ListenerApplication:
                 self._answer(exchange, record, rule, host, target)
 
     def refuse(self, connection: ServerConnection, status: int, reason: str) -> tuple[Headers, bytes]:
-        self._events.emit(
-            ALB_REQUEST, trace_id=None, cf_id=None, method=None, host=None, uri=None, status=status, target_status=None, rule=None, action=None, target_group=None,
-            target=None, target_peer=None, local=None, peer=connection.peer, connect_ms=None, target_wait_ms=None, target_reused=None, duration_ms=None, error_reason=reason,
-        )  # fmt: skip
+        self.log.refused(connection.peer, status, reason)
         return page(status)
 
     # -- actions
@@ -128,7 +105,7 @@ class ListenerApplication:
     def _fail_with(self, exchange: Exchange, record: Record, status: int, reason: str) -> None:
         record.error_reason = reason
         self.own_page(exchange, status)
-        self.done(exchange, record, status)
+        self.log.finished(exchange, record, status)
 
     def _answer(self, exchange: Exchange, record: Record, rule: Rule, host: bytes, target: bytes) -> None:
         action: Action = rule.action
@@ -146,7 +123,7 @@ class ListenerApplication:
             exchange.respond(fixed.status_code, [(b"Server", SERVER), (b"Content-Type", fixed.content_type.encode())], fixed.message_body.encode())
         else:
             raise ValueError(f"rule {rule.origin}: an action without any of the three")
-        self.done(exchange, record, exchange.status)
+        self.log.finished(exchange, record, exchange.status)
 
     def _forward(self, exchange: Exchange, record: Record, group_id: str, target: bytes, headers: Headers) -> None:
         record.action, record.target_group = "forward", group_id
@@ -169,34 +146,8 @@ class ListenerApplication:
         )
         forwarding = Forwarding(self, exchange, record)
         exchange.events = forwarding
-        forwarding.call = record.call = running.pool.send(request, forwarding)
-
-    def done(self, exchange: Exchange, record: Record, status: int) -> None:
-        """Tell of a request that is over."""
-        head, target, call = exchange.head, record.target, record.call
-        timings = call.timings if call is not None else None
-        self._events.emit(
-            ALB_REQUEST,
-            trace_id=record.trace_id,
-            cf_id=record.cf_id,
-            method=head.method.decode("latin-1"),
-            host=record.host,
-            uri=head.target.decode("latin-1"),
-            status=status,
-            target_status=record.target_status,
-            rule=record.rule,
-            action=record.action,
-            target_group=record.target_group,
-            target=target.target.id if target is not None else None,
-            target_peer=timings.peer if timings is not None else None,
-            local=timings.local if timings is not None else None,
-            peer=exchange.peer,
-            connect_ms=_milliseconds(timings.connect_ms) if timings is not None else None,
-            target_wait_ms=_milliseconds(timings.wait_ms) if timings is not None else None,
-            target_reused=timings.reused if timings is not None else None,
-            duration_ms=_milliseconds((time.perf_counter() - exchange.received_at) * 1000),
-            error_reason=record.error_reason,
-        )
+        call = forwarding.call = running.pool.send(request, forwarding)
+        record.timings = call.timings
 
 
 class Forwarding:
@@ -247,7 +198,7 @@ class Forwarding:
                 exchange.send_raw(body)
             return
         fields = head.fields
-        headers = end_to_end(head.headers, fields.get(b"connection"), _NOT_PASSED_ON)
+        headers = end_to_end(head.headers, fields, _NOT_PASSED_ON)
         if ended:
             self._done(head.status)
         exchange.start(head.status, headers, length=head.content_length, body=body, ended=ended, reason=head.reason, date=b"date" not in fields)
@@ -289,7 +240,7 @@ class Forwarding:
 
     def _done(self, status: int) -> None:
         self._over = True
-        self._application.done(self._exchange, self._record, status)
+        self._application.log.finished(self._exchange, self._record, status)
 
 
 def _host_and_target(head: RequestHead) -> tuple[bytes, bytes]:
@@ -300,7 +251,3 @@ def _host_and_target(head: RequestHead) -> tuple[bytes, bytes]:
     authority, slash, path = target.partition(b"://")[2].partition(b"/")
     host, mark, query = authority.partition(b"?")
     return host, b"/" + path if slash else b"/" + mark + query
-
-
-def _milliseconds(value: float | None) -> float | None:
-    return None if value is None else round(value, 3)

@@ -60,7 +60,7 @@ def too_many_addresses(forwarded_for: bytes | None) -> bool:
 def target_headers(head: RequestHead, *, host: bytes, client: bytes, protocol: bytes, port: bytes, trace_value: bytes) -> Headers:
     """The headers for the target. `client` is the address of the TCP peer; framing and Connection are not in it."""
     fields = head.fields
-    headers = end_to_end(head.headers, fields.get(b"connection"), _REPLACED)
+    headers = end_to_end(head.headers, fields, _REPLACED)
     forwarded_for = fields.get(b"x-forwarded-for")
     headers += (
         (b"Host", host),

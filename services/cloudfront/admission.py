@@ -13,7 +13,7 @@ import itertools
 from dataclasses import dataclass
 
 from services.cloudfront.config import Behavior
-from services.cloudfront.messages import ViewerRequest
+from services.cloudfront.messages import Headers, ViewerRequest
 
 MAX_REQUEST_BYTES = 20480
 MAX_URL_BYTES = 8192
@@ -49,7 +49,7 @@ METHOD = "This distribution is not configured to allow the HTTP request method t
 
 def within_limits(request: ViewerRequest) -> Refusal | None:
     """The first of CloudFront's own limits which the request breaks, or None."""
-    if len(request.target) > MAX_URL_BYTES or _size_bytes(request) > MAX_REQUEST_BYTES:
+    if len(request.target) > MAX_URL_BYTES or size_bytes(request.method, request.target, request.headers) > MAX_REQUEST_BYTES:
         return Refusal(status=413, reason=TOO_LARGE)
     if not request.target.startswith(b"/"):
         return Refusal(status=400, reason=NO_PATH)
@@ -74,6 +74,6 @@ def admit(request: ViewerRequest, behavior: Behavior) -> Refusal | Redirect | No
     return None
 
 
-def _size_bytes(request: ViewerRequest) -> int:
+def size_bytes(method: bytes, target: bytes, headers: Headers) -> int:
     """The head's size, its body left aside: request line and fields with their separators (assumed to be what AWS counts)."""
-    return len(request.method) + len(request.target) + 12 + 4 * len(request.headers) + sum(map(len, itertools.chain.from_iterable(request.headers)))
+    return len(method) + len(target) + 12 + 4 * len(headers) + sum(map(len, itertools.chain.from_iterable(headers)))

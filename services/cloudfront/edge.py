@@ -10,10 +10,8 @@ The cache's clock runs `time_scale` times as fast as the world's, so that Age an
 from __future__ import annotations
 
 import asyncio
-import base64
 import hashlib
 import logging
-import random
 import time
 
 from services.cloudfront.admission import NOT_CONFIGURED, SAFE_METHODS, Redirect, Refusal, admit, within_limits
@@ -26,9 +24,10 @@ from services.cloudfront.freshness import Use, collapses
 from services.cloudfront.messages import Header, ViewerRequest
 from services.cloudfront.origin_fetch import OriginFetch
 from services.cloudfront.origins import Origins, Resolver
+from services.cloudfront.repeat import Repeats
 from services.cloudfront.responses import Heads, Result
 from services.cloudfront.store import Store
-from services.cloudfront.visit import Visit
+from services.cloudfront.visit import Visit, new_cf_id
 from services.common.http import Exchange, ServerConnection
 from services.common.http.head import HttpDate
 from services.common.runtime import Runtime
@@ -74,6 +73,7 @@ class Edge:
         self.heads = Heads(config.pop, self.via_name)
         self.cache = Cache(Store(config.cache_bytes), self.heads)
         self.origins = Origins(runtime, tasks, resolver, config.trust_file)
+        self._repeats = Repeats(self.cache.store, runtime.events, config.pop)
         self._in_flight: dict[CacheKey, OriginFetch] = {}
         self._sites = Sites(config.distributions)
         self._time_scale = runtime.time_scale
@@ -82,6 +82,7 @@ class Edge:
     def configure(self, config: Config, origins: Origins) -> None:
         """Take new distributions; objects of those that are gone are forgotten."""
         self._sites = Sites(config.distributions)
+        self._repeats.forget()
         self.cache.store.keep_distributions(frozenset(distribution.id for distribution in config.distributions))
         self.origins.close()
         self.origins = origins
@@ -104,6 +105,8 @@ class Edge:
 
     def handle(self, exchange: Exchange, *, secure: bool) -> None:
         """Answer one request, or see to it that it is answered."""
+        if self._repeats.answer(exchange, self.now_s(), secure=secure):
+            return
         head = exchange.head
         fields = head.fields
         request = ViewerRequest(
@@ -137,6 +140,7 @@ class Edge:
         found = self.cache.find(site.id, behavior, request, now_s)
         if found.stored is not None and found.use is not Use.REVALIDATE:
             visit.serve(found.stored, Result.HIT, now_s)
+            self._repeats.remember(request, behavior, found.key)
             if found.use is Use.STALE_WHILE_REVALIDATE and found.key not in self._in_flight:
                 self._fetch(found, site, behavior, request, visit.cf_id, None)
             return
@@ -185,8 +189,3 @@ class EdgeListener:
     def refuse(self, connection: ServerConnection, status: int, reason: str) -> tuple[list[Header], bytes]:
         """See `Edge.refusal_of_malformed`."""
         return self._edge.refusal_of_malformed(status, reason)
-
-
-def new_cf_id() -> bytes:
-    """A fresh X-Amz-Cf-Id: 56 opaque characters. Nothing rests on their being unguessable."""
-    return base64.urlsafe_b64encode(random.randbytes(40))

@@ -52,9 +52,9 @@ def _entry_chain(acl: NetworkAcl, entry: NetworkAclEntry) -> str:
 
 
 def _match(acl: NetworkAcl, entry: NetworkAclEntry) -> Match:
-    keys = None
+    keys: tuple[tuple[int, int], ...] | None = None
     if entry.protocol in (Protocol.TCP, Protocol.UDP) and entry.port_range is not None:
-        keys = (entry.port_range.first, entry.port_range.last)
+        keys = ((entry.port_range.first, entry.port_range.last),)
     if entry.protocol is Protocol.ICMP:
         keys = icmp_keys(entry.icmp_type, entry.icmp_code)
     protocol = None if entry.protocol is Protocol.ANY else int(entry.protocol)

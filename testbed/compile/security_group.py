@@ -63,7 +63,7 @@ def _match(chain: str, rule: SecurityGroupRule, members: dict[str, tuple[IPv4Add
     first, last = (None if port in (None, -1) else port for port in (rule.from_port, rule.to_port))
     if protocol == Protocol.ICMP:
         return Match(chain=chain, ranges=ranges, protocol=protocol, keys=icmp_keys(first, last))
-    return Match(chain=chain, ranges=ranges, protocol=protocol, keys=(0 if first is None else first, boxes.LAST_KEY if last is None else last))
+    return Match(chain=chain, ranges=ranges, protocol=protocol, keys=((0 if first is None else first, boxes.LAST_KEY if last is None else last),))
 
 
 def _joined(addresses: Iterable[IPv4Address]) -> Iterator[tuple[int, int]]:

@@ -27,12 +27,12 @@ Cut = Callable[[Iterable[Box]], tuple[Box, ...]]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Match:
-    """What one rule matches: remote address ranges, a protocol number (None: every protocol) and keys of its space (None: all). `chain` is where it leads."""
+    """What one rule matches: remote address ranges, a protocol number (None: every protocol) and spans of keys in its space (None: all). `chain` is where it leads."""
 
     chain: str
     ranges: tuple[tuple[int, int], ...]
     protocol: int | None = None
-    keys: tuple[int, int] | None = None
+    keys: tuple[tuple[int, int], ...] | None = None
 
 
 def look_ups(name: str, remote: str, matches: tuple[Match, ...], cut: Cut) -> tuple[tuple[NftMap, ...], tuple[NftRule, ...]]:
@@ -46,11 +46,12 @@ def look_ups(name: str, remote: str, matches: tuple[Match, ...], cut: Cut) -> tu
     return tuple(nft_map for nft_map, _ in used), tuple(NftRule(statement=f"{key} vmap @{nft_map.name}") for nft_map, key in used)
 
 
-def icmp_keys(icmp_type: int | None, code: int | None) -> tuple[int, int] | None:
+def icmp_keys(icmp_type: int | None, code: int | None) -> tuple[tuple[int, int], ...] | None:
     """The keys of an ICMP type and code, None meaning any."""
-    if icmp_type is None:
-        return None
-    return (icmp_type << 8, icmp_type << 8 | LAST_ICMP) if code is None else (icmp_type << 8 | code, icmp_type << 8 | code)
+    if code is None:
+        return None if icmp_type is None else ((icmp_type << 8, icmp_type << 8 | LAST_ICMP),)
+    types = range(LAST_ICMP + 1) if icmp_type is None else (icmp_type,)
+    return tuple((t << 8 | code, t << 8 | code) for t in types)
 
 
 def network_range(network: IPv4Network) -> tuple[int, int]:
@@ -81,21 +82,20 @@ def _other_map(name: str, matches: tuple[Match, ...], cut: Cut) -> NftMap:
 
 def _boxes(matches: tuple[Match, ...], space: Protocol | str) -> Iterator[Box]:
     for match in matches:
-        keys = _keys(match, space)
-        if keys is not None:
+        for first_key, last_key in _keys(match, space):
             for first, last in match.ranges:
-                yield Box(first_address=first, last_address=last, first_key=keys[0], last_key=keys[1], decider=match.chain)
+                yield Box(first_address=first, last_address=last, first_key=first_key, last_key=last_key, decider=match.chain)
 
 
-def _keys(match: Match, space: Protocol | str) -> tuple[int, int] | None:
-    """The keys that a rule matches in one protocol's space, None if it does not speak of it."""
+def _keys(match: Match, space: Protocol | str) -> tuple[tuple[int, int], ...]:
+    """The keys that a rule matches in one protocol's space, none if it does not speak of it."""
     if match.protocol is None:
-        return (0, LAST_PROTOCOL) if space == OTHER else (0, LAST_KEY)
+        return ((0, LAST_PROTOCOL),) if space == OTHER else ((0, LAST_KEY),)
     if match.protocol not in (Protocol.TCP, Protocol.UDP, Protocol.ICMP):
-        return (match.protocol, match.protocol) if space == OTHER else None
+        return ((match.protocol, match.protocol),) if space == OTHER else ()
     if space != match.protocol:
-        return None
-    return (0, LAST_KEY) if match.keys is None else match.keys
+        return ()
+    return ((0, LAST_KEY),) if match.keys is None else match.keys
 
 
 def types_and_codes(first: int, last: int) -> Iterator[tuple[tuple[int, int], tuple[int, int]]]:

@@ -94,6 +94,8 @@ class Sql(msgspec.Struct, frozen=True, kw_only=True):
     statement: str
     duration_ms: float = 0.0
     rows: int | None = None
+    local: str | None = None
+    peer: str | None = None
 
 
 class AppRequest(_Event, frozen=True, kw_only=True, tag=APP_REQUEST):

@@ -48,11 +48,6 @@ class Places:
         except ValueError:
             return bare
 
-    def kind(self, address: str | IPv4Address | None) -> NodeKind | None:
-        """The kind of the one node that has `address`."""
-        nodes = self.at(address)
-        return nodes[0].kind if len(nodes) == 1 else None
-
 
 def address_of(plan: Plan, node: str) -> IPv4Address | None:
     """The node's own address: its first interface's, by name, that has one beyond link-local; None if it has none."""

@@ -207,15 +207,15 @@ class _Story:
         start_ms = self._offset_ms(entry.starts_s)
         depth = 0 if found.balancer is None else 2 if found.edge is None else 4
         yield Span(layer="app", what=f"{event.method} {event.uri} is {event.status}", node=event.service, start_ms=start_ms, duration_ms=event.duration_ms, depth=depth, evidence=(entry.evidence,))
-        balancer = found.balancer.event if found.balancer is not None else None
-        instance = _host(balancer.target_peer) if isinstance(balancer, AlbRequest) else _host(self._timings.remote)
-        if event.sql:
-            yield from self._judged(instance, None, "to the database", depth + 1, start_ms, until_ms=start_ms + event.duration_ms, far_kind=NodeKind.DATABASE)
+        end_ms = start_ms + event.duration_ms
+        for local, peer in dict.fromkeys((statement.local, statement.peer) for statement in event.sql):
+            if local and peer:
+                yield from self._judged(local, peer, "to the database", depth + 1, start_ms, until_ms=end_ms)
         cursor_ms = start_ms
         for statement in event.sql:
             rows = "" if statement.rows is None else f" ({statement.rows} row{'s' * (statement.rows != 1)})"
             yield Span(layer="SQL", what=f"{' '.join(statement.statement.split())}{rows}", node=event.service, start_ms=cursor_ms, duration_ms=statement.duration_ms, depth=depth + 1,
-                       evidence=(entry.evidence, *self._packets(lambda header: self._is_database(header, instance), start_ms, start_ms + event.duration_ms)))
+                       evidence=(entry.evidence, *self._packets(_between(statement.local, statement.peer), start_ms, end_ms)))
             cursor_ms += statement.duration_ms
 
     def response(self) -> Iterator[Span]:
@@ -264,23 +264,14 @@ class _Story:
             and asked.starts_s - CLOCK_SLACK_S <= entry.event.t <= event.t + CLOCK_SLACK_S
         )[:1]
 
-    def _judged(self, near: str | None, far: str | None, what: str, depth: int, start_ms: float, *, until_ms: float | None = None, far_kind: NodeKind | None = None) -> Iterator[Span]:
+    def _judged(self, near: str | None, far: str | None, what: str, depth: int, start_ms: float, *, until_ms: float | None = None) -> Iterator[Span]:
         """Verdicts of AWS rules on one connection, each rule once, in the order in which they first spoke."""
         for node in dict.fromkeys(verdict.node for verdict in self._verdicts):
-            of_flow = [v for v in self._verdicts if v.node == node and v.header is not None and self._belongs(v.header, near, far, far_kind) and (until_ms is None or self._within(v.time_ns, start_ms, until_ms))]
+            of_flow = [v for v in self._verdicts if v.node == node and v.header is not None and near in v.header.ends and (far is None or far in v.header.ends) and (until_ms is None or self._within(v.time_ns, start_ms, until_ms))]
             said = Counter(v.words for v in of_flow if v.has_aws_origin)
             if said:
                 first_ms = self._offset_ms(of_flow[0].time_ns / 1e9)
                 yield Span(layer="verdicts", what=f"{what}: {', '.join(said)}", node=node, start_ms=first_ms, depth=depth, evidence=(f"{node}: {sum(said.values())} verdicts traced",))
-
-    def _belongs(self, header: Header, near: str | None, far: str | None, far_kind: NodeKind | None) -> bool:
-        if far_kind is not None:
-            return near is not None and self._is_database(header, near)
-        return near in header.ends and (far is None or far in header.ends)
-
-    def _is_database(self, header: Header, instance: str) -> bool:
-        pair = {str(header.source), str(header.destination)}
-        return instance in pair and NodeKind.DATABASE in {self._places.kind(address) for address in pair}
 
     def _packets(self, belongs: Callable[[Header], bool], from_ms: float | None = None, until_ms: float | None = None, only: str | None = None) -> tuple[str, ...]:
         """How many packets were seen at each interface, as evidence."""

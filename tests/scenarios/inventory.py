@@ -6,12 +6,14 @@ import os
 import subprocess
 from pathlib import Path
 
+from testbed.engine.sandbox import INSIDE
+
 STATE = "XDG_STATE_HOME"
 
 
 def environment(state: Path) -> dict[str, str]:
-    """The environment in which a test's labs run: a state folder of their own, which also marks their processes."""
-    return {**os.environ, STATE: str(state)}
+    """The environment in which a test's labs run: a state folder of their own, which also marks their processes, and a sandbox of their own even if the tests are in one."""
+    return {**{name: value for name, value in os.environ.items() if name != INSIDE}, STATE: str(state)}
 
 
 def processes(state: Path) -> dict[int, str]:
@@ -22,13 +24,12 @@ def processes(state: Path) -> dict[int, str]:
         if not folder.name.isdigit() or int(folder.name) == os.getpid():
             continue
         try:
-            if mark in (folder / "environ").read_bytes().split(b"\0"):
-                state_letter, name = (folder / "stat").read_text().rpartition(")")[2].split()[0], (folder / "comm").read_text().strip()
+            marked = mark in (folder / "environ").read_bytes().split(b"\0")
+            state_letter, name = (folder / "stat").read_text().rpartition(")")[2].split()[0], (folder / "comm").read_text().strip()
         except OSError:  # it ended meanwhile, or is another user's
             continue
-        else:
-            if mark in (folder / "environ").read_bytes().split(b"\0") and state_letter != "Z":
-                found[int(folder.name)] = name
+        if marked and state_letter != "Z":
+            found[int(folder.name)] = name
     return found
 
 

@@ -46,7 +46,7 @@ class Bench:
         return inventory.processes(self.state)
 
     def services(self) -> dict[str, dict[str, object]]:
-        return {service["name"]: service for service in json.loads(self.run("ps", "--json").stdout)}
+        return {service["name"]: service for lab in json.loads(self.run("ps", "--json").stdout) for service in lab["services"]}
 
     def assert_nothing_left(self) -> None:
         eventually(lambda: not self.processes(), f"processes are left: {self.processes()}")

@@ -17,7 +17,7 @@ from services.common.http.failure import Failure, FailureKind
 from services.common.http.head import BODILESS_STATUSES, Headers, ResponseHead, fields_of
 
 if TYPE_CHECKING:
-    from services.common.http.upstream import Call, UpstreamPool
+    from services.common.http.upstream import Call, Receiver, UpstreamPool
 
 
 class UpstreamConnection(asyncio.Protocol):
@@ -207,10 +207,10 @@ class UpstreamConnection(asyncio.Protocol):
                 return
             call.began = True
             call.timings.wait_ms = (now - call.sent_at) * 1000
-        receiver = call.receiver
         if complete:
-            self._finish(call)
+            receiver = self._finish(call)
         else:
+            receiver = call.receiver
             self._parts = []
             self._head_told = True
         if not told:
@@ -228,22 +228,23 @@ class UpstreamConnection(asyncio.Protocol):
             return FailureKind.MALFORMED, "101 without an upgrade"
         return None
 
-    def _finish(self, call: Call) -> None:
+    def _finish(self, call: Call) -> Receiver:
         """The response is whole: the connection goes back before the receiver hears, so that its next request may use it."""
         self._call = None
-        call.over()
+        receiver = call.over()
         reusable = self._keep_alive and self._request_ended and not self._overrun and not self._ends_with_connection
         if call.request.method == b"HEAD":
             self._parser = httptools.HttpResponseParser(self)
         self._reset()
         if not reusable or call.request.close:
             self.transport.close()
-            return
+            return receiver
         if self._idle_timeout_s != self._response_timeout_s:
             self._deadline.restart(self._idle_timeout_s)
         if self._reading_paused:
             self.resume_reading()
         self._pool.release(self)
+        return receiver
 
     def _fail(self, kind: FailureKind, detail: str) -> None:
         call, self._call = self._call, None

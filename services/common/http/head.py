@@ -67,12 +67,15 @@ class ResponseHead:
     content_length: int | None
 
 
-def end_to_end(headers: Headers, connection: bytes | None, gone: frozenset[bytes] = HOP_BY_HOP) -> Headers:
-    """`headers` without the (lower-case) names `gone` and those that the Connection field's value `connection` names. `gone` includes `HOP_BY_HOP`."""
+def end_to_end(headers: Headers, fields: dict[bytes, bytes], gone: frozenset[bytes] = HOP_BY_HOP) -> Headers:
+    """`headers`, whose look-up is `fields`, without the (lower-case) names `gone` and those that Connection names. `gone` includes `HOP_BY_HOP`."""
+    connection = fields.get(b"connection")
     if connection is not None:
         named = tokens(connection)
         if not named <= _PLAIN_CONNECTION:
             gone = gone | named
+    if len(fields) == len(headers):  # no name twice: the look-up has the lower-case names in the same order
+        return [pair for pair, name in zip(headers, fields, strict=True) if name not in gone]
     return [pair for pair in headers if pair[0].lower() not in gone]
 
 

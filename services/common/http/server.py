@@ -81,10 +81,11 @@ class Exchange:
     `status` is the one sent, 0 before; `sent_bytes` counts body bytes. `peer` and `local` are ``address:port``.
     """
 
-    __slots__ = ("_chunked", "_connection", "_dispatched", "_headless", "_started", "body", "ended", "events", "finished", "head", "keep_alive", "received_at", "sent_bytes", "status", "upgrade")
+    __slots__ = ("_chunked", "_dispatched", "_headless", "_started", "body", "connection", "ended", "events", "finished", "head", "keep_alive", "peer", "received_at", "sent_bytes", "status", "upgrade")
 
     def __init__(self, connection: ServerConnection, head: RequestHead, keep_alive: bool, received_at: float) -> None:
-        self._connection = connection
+        self.connection = connection
+        self.peer = connection.peer
         self._chunked = False
         self._headless = False
         self._started = False
@@ -105,14 +106,6 @@ class Exchange:
         """Whether the response's head was sent."""
         return self._started
 
-    @property
-    def peer(self) -> str:
-        return self._connection.peer
-
-    @property
-    def connection(self) -> ServerConnection:
-        return self._connection
-
     def respond(self, status: int, headers: Headers, body: bytes = b"", *, reason: bytes | None = None) -> None:
         """Send a whole response. `headers` carry neither framing nor Connection; Date is added if missing."""
         self.start(status, headers, length=len(body), body=body, ended=True, reason=reason)
@@ -123,7 +116,7 @@ class Exchange:
         `length` is the whole body's in bytes, None if not known. For HEAD and 304 it is what Content-Length would have said; no body is sent whatever is given.
         `date` False: `headers` have a Date already.
         """
-        connection, head = self._connection, self.head
+        connection, head = self.connection, self.head
         self._started = True
         self.status = status
         if connection.transport.is_closing():
@@ -145,30 +138,32 @@ class Exchange:
             self.keep_alive = False
         lines.append((b"Connection", b"keep-alive" if self.keep_alive else b"close"))
         head_bytes = serialise(b"HTTP/1.1 %d %b" % (status, reason_phrase(status) if reason is None else reason), lines)
-        if body or self._chunked:
-            connection.transport.write(head_bytes + self._framed(body, ended))
-        else:
-            connection.transport.write(head_bytes)
+        if self._chunked or self._headless:
+            head_bytes += self._framed(body, ended)
+        elif body:
+            self.sent_bytes = len(body)
+            head_bytes += body
+        connection.transport.write(head_bytes)
         if ended:
             self._end()
 
     def write(self, body: bytes) -> None:
         """More of the body."""
         framed = self._framed(body, False)
-        if framed and not self._connection.transport.is_closing():
-            self._connection.transport.write(framed)
+        if framed and not self.connection.transport.is_closing():
+            self.connection.transport.write(framed)
 
     def finish(self, body: bytes = b"") -> None:
         """The last of the body; the exchange is over."""
         framed = self._framed(body, True)
-        if framed and not self._connection.transport.is_closing():
-            self._connection.transport.write(framed)
+        if framed and not self.connection.transport.is_closing():
+            self.connection.transport.write(framed)
         self._end()
 
     def abort(self) -> None:
         """Close the connection at once: the response cannot be completed, and the client must see that."""
         self.finished = True
-        self._connection.transport.abort()
+        self.connection.transport.abort()
 
     def close_after(self) -> None:
         """End the connection after this response. Before `start`."""
@@ -176,29 +171,29 @@ class Exchange:
 
     def pause_request(self) -> None:
         """Read no more of the request's body for now."""
-        self._connection.pause_reading()
+        self.connection.pause_reading()
 
     def resume_request(self) -> None:
         """Go on reading."""
-        self._connection.resume_reading()
+        self.connection.resume_reading()
 
     def switch(self, headers: Headers, tunnel: Callable[[bytes], None]) -> None:
         """Answer 101 with `headers` as they stand; from then on `tunnel` gets the client's bytes, and `send_raw` sends. Ends with `request_aborted`."""
         self._started = True
         self.status = 101
-        self._connection.transport.write(serialise(b"HTTP/1.1 101 Switching Protocols", headers))
-        self._connection.enter_tunnel(tunnel)
+        self.connection.transport.write(serialise(b"HTTP/1.1 101 Switching Protocols", headers))
+        self.connection.enter_tunnel(tunnel)
 
     def send_raw(self, data: bytes) -> None:
         """Bytes to the client, after `switch`."""
         self.sent_bytes += len(data)
-        self._connection.touch()
-        self._connection.transport.write(data)
+        self.connection.touch()
+        self.connection.transport.write(data)
 
     def close_tunnel(self) -> None:
         """End a switched connection when what was sent is out."""
         self.finished = True
-        self._connection.transport.close()
+        self.connection.transport.close()
 
     def _framed(self, body: bytes, ended: bool) -> bytes:
         if self._headless:
@@ -212,7 +207,9 @@ class Exchange:
     def _end(self) -> None:
         self.finished = True
         self.events = None  # it may hold this exchange: no cycle for the garbage collector
-        self._connection.exchange_finished(self)
+        connection = self.connection
+        if not connection.advancing or not self.ended:
+            connection.exchange_finished(self)
 
 
 class _Refused(Exception):
@@ -223,11 +220,12 @@ class _Refused(Exception):
 
 
 class ServerConnection(asyncio.Protocol):
-    """One client's connection. `peer` and `local` are ``address:port``; `opened_at` is ``perf_counter`` seconds; `last` set: close after the next response."""
+    """One client's connection. `peer` and `local` are ``address:port``, `peer_address` is the address alone; `opened_at` is ``perf_counter`` seconds; `last` set: close after the next response."""
 
     def __init__(self, application: Application, settings: ServerSettings, on_lost: Callable[[ServerConnection], None] | None = None) -> None:
         self.transport: asyncio.Transport = None  # type: ignore[assignment]  # set before anything else happens
         self.peer = ""
+        self.peer_address = b""
         self.local = ""
         self.last = False
         self.opened_at = time.perf_counter()
@@ -246,7 +244,7 @@ class ServerConnection(asyncio.Protocol):
         self._now = 0.0
         self._head_bytes = 0
         self._feed_bytes = 0
-        self._advancing = False
+        self.advancing = False
         self._reading_paused = False
         self._refusal: _Refused | None = None
         self._deaf = False
@@ -259,6 +257,7 @@ class ServerConnection(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self.transport = transport  # type: ignore[assignment]
         self.peer = _endpoint(transport.get_extra_info("peername"))
+        self.peer_address = self.peer.rpartition(":")[0].encode()
         self.local = _endpoint(transport.get_extra_info("sockname"))
         self._deadline = Deadline(self._settings.idle_timeout_s, self._idle)
 
@@ -371,7 +370,7 @@ class ServerConnection(asyncio.Protocol):
         self._deadline.touch()
         if not exchange.ended:
             self.resume_reading()
-        if not self._advancing:
+        if not self.advancing:
             self._advance()
 
     def drain(self) -> None:
@@ -498,7 +497,7 @@ class ServerConnection(asyncio.Protocol):
     # -- the order of exchanges
 
     def _advance(self) -> None:
-        self._advancing = True
+        self.advancing = True
         pipeline = self._pipeline
         try:
             while pipeline:
@@ -522,7 +521,7 @@ class ServerConnection(asyncio.Protocol):
                 if exchange.upgrade and self._held is not None:
                     self._reparse()
         finally:
-            self._advancing = False
+            self.advancing = False
         if not pipeline and self._refusal is not None:
             self._refuse(self._refusal)
         elif len(pipeline) > WAITING_REQUESTS:

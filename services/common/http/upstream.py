@@ -72,7 +72,9 @@ class UpstreamRequest:
 
     def head_bytes(self) -> bytes:
         """The head on the wire."""
-        headers = self.headers.copy()
+        headers = self.headers
+        if self.content_length is not None or self.chunked or self.upgrade or self.close:
+            headers = headers.copy()
         if self.content_length is not None:
             headers.append((b"Content-Length", b"%d" % self.content_length))
         elif self.chunked:

@@ -19,6 +19,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from services.alb.config import Action, Config, FixedResponse, Forward, HealthCheck, ListenerConfig, Redirect, Rule, Target, TargetGroup
+from services.alb.request_log import GATHER_S
 from services.alb.server import serve
 from services.common.config import Listen, Tls
 from services.common.events import EventLog
@@ -80,6 +81,11 @@ class Balancer:
         self.port = port
         self._log = log
 
+    async def requests(self) -> list[dict[str, object]]:
+        """The requests told of so far; the balancer gathers for some milliseconds."""
+        await asyncio.sleep(GATHER_S * 3)
+        return self.events("alb_request")
+
     def events(self, kind: str) -> list[dict[str, object]]:
         self.runtime.events.flush()
         return [event for event in map(json.loads, self._log.read_text().splitlines()) if event["event"] == kind]
@@ -100,7 +106,7 @@ class Balancer:
 
     async def until(self, condition: Callable[[], bool], limit_s: float = 5.0) -> None:
         async with asyncio.timeout(limit_s):
-            while not condition():
+            while not condition():  # noqa: ASYNC110
                 await asyncio.sleep(0.005)
 
 
@@ -166,7 +172,7 @@ def test_requests_take_turns_over_two_targets_and_reuse_connections(tmp_path: Pa
             answers = [body(await balancer.get()) for _ in range(6)]
             assert sorted(answers) == [b"web-a"] * 3 + [b"web-b"] * 3
             assert (a.connections, b.connections) == (2, 2)  # one for the health check, one for all requests
-            events = balancer.events("alb_request")
+            events = (await balancer.requests())
             assert [event["target_reused"] for event in events] == [False, False, True, True, True, True]
             assert {event["rule"] for event in events} == {"listener#default"}
 
@@ -186,7 +192,7 @@ def test_a_target_sees_what_an_alb_adds_and_the_event_names_it_all(tmp_path: Pat
             assert ";Root=1-67891233-abcdef012345678912345678\r\n" in sent
             assert "Connection" not in sent
             assert b"awselb" not in response
-            (event,) = balancer.events("alb_request")
+            (event,) = (await balancer.requests())
             assert {key: event[key] for key in ("trace_id", "cf_id", "method", "host", "uri", "status", "target_status", "action", "target_group", "target", "target_peer", "error_reason")} == {
                 "trace_id": "1-67891233-abcdef012345678912345678", "cf_id": "abc=", "method": "GET", "host": "shop.example.com", "uri": "/p?q=1", "status": 200, "target_status": 200,
                 "action": "forward", "target_group": "tg", "target": "web-a", "target_peer": f"127.0.0.1:{target.port}", "error_reason": None,
@@ -221,7 +227,7 @@ def test_a_target_that_dies_is_502_at_once_and_then_gets_nothing_more(tmp_path: 
             assert time.monotonic() - began < 0.5
             await balancer.until(lambda: any(event["state"] == "unhealthy" for event in balancer.events("target_health")))
             assert [status(await balancer.get()) for _ in range(4)] == [200] * 4
-            failed = next(event for event in balancer.events("alb_request") if event["status"] == 502)
+            failed = next(event for event in (await balancer.requests()) if event["status"] == 502)
             assert (failed["error_reason"], failed["target"], failed["target_status"]) == ("connection-refused", "web-b", None)
             b_again = await b.start()
             await balancer.until(lambda: balancer.events("target_health")[-1]["state"] == "healthy")
@@ -254,7 +260,7 @@ def test_a_target_that_closes_or_babbles_is_502(tmp_path: Path):
                 assert status(response) == 502
                 assert b"Server: awselb/2.0\r\nContent-Type: text/html\r\n" in response
                 assert body(response) == b"<html>\r\n<head><title>502 Bad Gateway</title></head>\r\n<body>\r\n<center><h1>502 Bad Gateway</h1></center>\r\n</body>\r\n</html>\r\n"
-                assert balancer.events("alb_request")[-1]["error_reason"] == reason
+                assert (await balancer.requests())[-1]["error_reason"] == reason
 
     run(scenario())
 
@@ -266,7 +272,7 @@ def test_a_silent_target_is_504_after_the_idle_timeout(tmp_path: Path):
             response = await balancer.get()
             assert status(response) == 504
             assert 0.25 < time.monotonic() - began < 1.5  # 60 s, 200 times faster
-            assert balancer.events("alb_request")[-1]["error_reason"] == "response-timeout"
+            assert (await balancer.requests())[-1]["error_reason"] == "response-timeout"
 
     run(scenario())
 
@@ -305,7 +311,7 @@ def test_rules_answer_and_redirect_without_a_target(tmp_path: Path):
             assert b"Server: awselb/2.0\r\nContent-Type: text/plain\r\n" in up
             moved = await balancer.get("/old/a?b=c")
             assert (status(moved), b"Location: https://shop.example.com:443/old/a?b=c\r\n" in moved) == (301, True)
-            assert [(event["rule"], event["action"], event["status"]) for event in balancer.events("alb_request")] == [("listener#10", "fixed-response", 200), ("listener#20", "redirect", 301)]
+            assert [(event["rule"], event["action"], event["status"]) for event in (await balancer.requests())] == [("listener#10", "fixed-response", 200), ("listener#20", "redirect", 301)]
 
     run(scenario())
 
@@ -318,7 +324,7 @@ def test_statuses_that_an_alb_makes_itself(tmp_path: Path):
             assert status(await balancer.exchange(b"GET / HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: gzip\r\n\r\n")) == 501
             assert status(await balancer.exchange(b"GET / HTTP/2.0\r\nHost: h\r\n\r\n")) == 505
             assert status(await balancer.exchange(b"POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 1\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n")) == 400
-            assert [event["status"] for event in balancer.events("alb_request")] == [405, 463, 501, 505, 400]
+            assert [event["status"] for event in (await balancer.requests())] == [405, 463, 501, 505, 400]
 
     run(scenario())
 
@@ -348,7 +354,7 @@ def test_a_client_that_leaves_is_460_in_the_log_and_the_target_is_let_go(tmp_pat
             writer.close()
             await asyncio.wait_for(let_go.wait(), 2)
             await balancer.until(lambda: bool(balancer.events("alb_request")))
-            assert balancer.events("alb_request")[0]["status"] == 460
+            assert (await balancer.requests())[0]["status"] == 460
 
     run(scenario())
 
@@ -425,7 +431,7 @@ def test_a_body_cut_short_by_the_target_is_cut_short_for_the_client(tmp_path: Pa
                 pass
             writer.close()
             assert body(got) == b"abc"
-            assert balancer.events("alb_request")[-1]["error_reason"] == "closed-by-peer"
+            assert (await balancer.requests())[-1]["error_reason"] == "closed-by-peer"
 
     run(scenario())
 
@@ -475,7 +481,7 @@ def test_a_websocket_passes_through_both_ways(tmp_path: Path):
             assert await reader.readexactly(5) == b"LATER"
             writer.close()
             await balancer.until(lambda: bool(balancer.events("alb_request")))
-            assert balancer.events("alb_request")[0]["status"] == 101
+            assert (await balancer.requests())[0]["status"] == 101
 
     run(scenario())
 

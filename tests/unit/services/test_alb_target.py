@@ -1,5 +1,7 @@
 """A target's health, whose turn it is, and what a target sees of a request."""
 
+from itertools import pairwise
+
 import pytest
 
 from services.alb.headers import host_for_target, host_name, target_headers, too_many_addresses, trace
@@ -66,7 +68,7 @@ def test_healthy_targets_take_turns():
     turns = RoundRobin([Stub("a"), Stub("b"), Stub("c", State.UNHEALTHY)])
     ids = [turns.select().id for _ in range(6)]
     assert sorted(ids) == ["a", "a", "a", "b", "b", "b"]
-    assert all(first != second for first, second in zip(ids, ids[1:], strict=False))
+    assert all(first != second for first, second in pairwise(ids))
 
 
 def test_if_none_is_healthy_all_take_turns():
