@@ -1,6 +1,6 @@
 """A network ACL becomes a chain per direction, without a word of connection state: first match by ascending number, ``*`` at the end.
 
-A short ACL is a list of rules. A longer one (20 rules a direction are usual, 40 the most: "Amazon VPC quotas", documented) would cost every
+A short ACL is a list of rules. A longer one (20 rules a direction by default, 40 at most: "Amazon VPC quotas", documented) would cost every
 packet its whole length, so it becomes interval maps: the list cut into disjoint boxes, each leading to the chain of the entry that comes first there.
 An allowed packet returns to its walk, a denied one ends here.
 """
@@ -17,8 +17,8 @@ from testbed.plan.names import identifier
 from testbed.resolve.resolved import Resolved
 
 ALL_PORTS = PortRange()
-SHORT = 4
-"""Entries that a list passes as fast as a look-up in an interval map (measured)."""
+SHORT = 16
+"""Entries that a list passes as fast as a look-up in an interval map (measured: about 50 ns an entry, 0.8-1 us a look-up without AVX2)."""
 REMOTE = {Direction.INBOUND: "saddr", Direction.OUTBOUND: "daddr"}
 
 

@@ -16,12 +16,12 @@ import signal
 import socket
 import subprocess
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NoReturn
 
 import msgspec
 
-from testbed.engine import codec, state
+from testbed.engine import codec, sandbox, state
 from testbed.engine.entering import Entry
 from testbed.engine.errors import RealiseError
 from testbed.engine.lines import receive_line, send_line
@@ -74,7 +74,7 @@ class RemoteLab:
             os.close(user)
         entry = Entry(descriptors=tuple(others), process=process)
         try:
-            return subprocess.Popen(list(argv), preexec_fn=entry, env={**os.environ, **options.pop("env", {}), **answer["environment"]}, **options)
+            return subprocess.Popen(list(argv), preexec_fn=entry, env=_environment(options.pop("env", None), answer["environment"]), **options)
         finally:
             entry.close()
 
@@ -109,6 +109,12 @@ class RemoteLab:
         if "error" in received[0]:
             raise RealiseError(received[0]["error"], received[0]["remedy"])
         return received
+
+
+def _environment(asked: Mapping[str, str] | None, node: Mapping[str, str]) -> dict[str, str]:
+    """The variables of a program in a node: the caller's, those asked for, the node's own."""
+    merged = {**os.environ, **(asked or {}), **node}
+    return {**merged, "PATH": sandbox.with_system_programs(merged.get("PATH", ""))}
 
 
 def attach(name: str) -> RemoteLab:
@@ -213,8 +219,7 @@ def _listen(read: int, progress: Callable[[str], None]) -> None:
 
 def _be_daemon(plan: Plan, name: str, write: int, heard: int) -> NoReturn:
     """In the forked process: leave the terminal, enter a sandbox, and be the lab. Returns never."""
-    from testbed.engine import sandbox  # a client of a running lab has no need of these
-    from testbed.engine.control import ControlServer
+    from testbed.engine.control import ControlServer  # a client of a running lab has no need of these
     from testbed.engine.lab import Lab
 
     code, wanted = 1, False

@@ -32,6 +32,7 @@ INSIDE = "TESTBED_SANDBOX"
 MASKED = ("/run", "/tmp", "/dev/shm")
 RUN = Path("/run/testbed")
 HOST_NAME = "testbed"
+SYSTEM_FOLDERS = ("/usr/local/sbin", "/usr/sbin", "/sbin", "/usr/bin", "/bin")
 RELAYED = (signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2, signal.SIGQUIT)
 _OK = b"\x01"
 
@@ -65,15 +66,10 @@ def enter(keep: Iterable[Path] = ()) -> None:
     _relay(here, launcher, blocked)
 
 
-def detach() -> bool:
-    """Fork off the terminal and session; True in the new process, False in the caller."""
-    sys.stdout.flush()
-    sys.stderr.flush()
-    child = os.fork()
-    if child == 0:
-        os.setsid()
-        return True
-    return False
+def with_system_programs(path: str) -> str:
+    """A search path on which nft, ip, tc and tcpdump are found as well: an ordinary user's often ends before the sbin folders."""
+    folders = path.split(os.pathsep) if path else []
+    return os.pathsep.join([*folders, *(folder for folder in SYSTEM_FOLDERS if folder not in folders)])
 
 
 def _relay(here: socket.socket, launcher: int, blocked: Iterable[int]) -> None:
@@ -134,7 +130,7 @@ def _launch(there: socket.socket, visible: tuple[Path, ...]) -> None:
         _reap(program)
     for number, handler in handlers.items():
         signal.signal(number, handler)
-    os.environ[INSIDE] = "1"
+    os.environ.update({INSIDE: "1", "PATH": with_system_programs(os.environ.get("PATH", ""))})
     there.send(_OK)
     there.close()
 

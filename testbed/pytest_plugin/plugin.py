@@ -63,7 +63,7 @@ def pytest_xdist_setupnodes(config: pytest.Config, specs: list[Any]) -> None:
 def pytest_collection_finish(session: pytest.Session) -> None:
     """Enter the sandbox, once it is known that a test needs it."""
     config = session.config
-    uses_lab = any(FIXTURE in getattr(item, "fixturenames", ()) for item in session.items)
+    uses_lab = any(_uses_our_lab(item) for item in session.items)
     if not uses_lab or config.option.collectonly or config.getoption("--no-lab-sandbox") or hasattr(config, "workerinput"):
         return
     from testbed.engine import sandbox
@@ -77,7 +77,7 @@ def pytest_collection_finish(session: pytest.Session) -> None:
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     """Give each test with `lab` its topology as the fixture's parameter, so that pytest groups tests by it."""
-    if FIXTURE not in metafunc.fixturenames:
+    if not _uses_our_lab(metafunc.definition):
         return
     marker = metafunc.definition.get_closest_marker("topology")
     if marker is None or not marker.args:
@@ -117,7 +117,7 @@ def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) ->
 @pytest.fixture(autouse=True)
 def _keep_what_was_seen(request: pytest.FixtureRequest) -> Iterator[None]:
     """After a failure, save the test's captures and the logs."""
-    if FIXTURE not in request.fixturenames:
+    if not _uses_our_lab(request.node):
         yield
         return
     running = request.getfixturevalue(FIXTURE)
@@ -152,6 +152,13 @@ def _without_pytests_files(config: pytest.Config) -> Iterator[None]:
             yield
     finally:
         root.handlers = handlers
+
+
+def _uses_our_lab(item: Any) -> bool:
+    """Whether a test uses this plugin's `lab`, and not one that a project calls so itself."""
+    known = getattr(item, "_fixtureinfo", None)
+    definitions = known.name2fixturedefs.get(FIXTURE, ()) if known is not None else ()
+    return bool(definitions) and definitions[-1].func.__module__ == __name__
 
 
 def _topology(wanted: str | Callable[[], Topology], config: pytest.Config) -> Topology:

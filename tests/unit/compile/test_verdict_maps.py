@@ -29,7 +29,7 @@ def entries() -> st.SearchStrategy[list[NetworkAclEntry]]:
         st.fixed_dictionaries({"protocol": st.sampled_from((Protocol.TCP, Protocol.UDP)), "port_range": port_pairs.map(lambda p: PortRange(first=p[0], last=p[1]))}),
         st.fixed_dictionaries({"protocol": st.just(Protocol.ICMP), "icmp_type": st.sampled_from((None, 3, 8)), "icmp_code": st.sampled_from((None, 0, 4))}),
     )
-    fields = st.lists(st.tuples(plain, kinds), min_size=SHORT + 1, max_size=12)
+    fields = st.lists(st.tuples(plain, kinds), min_size=SHORT + 1, max_size=SHORT + 8)
     return fields.map(lambda many: [NetworkAclEntry(rule_number=n, direction=Direction.INBOUND, **a, **b) for n, (a, b) in enumerate(many, 1)])
 
 

@@ -235,6 +235,37 @@ def test_hits_on_one_connection_follow_each_other_without_origin_or_delay(tmp_pa
     run(test)
 
 
+def test_a_hit_that_repeats_is_judged_anew_each_time(tmp_path: Path):
+    """The remembered decision (`repeat`) must never outlive what it was made on: conditions, age, the connection, the configuration."""
+    bodies = [b"0123456789", b"renewed"]
+
+    async def test() -> None:
+        async with edge_location(tmp_path, lambda _: answer(bodies.pop(0), 'ETag: "1"', "Cache-Control: max-age=60"), time_scale=200.0, methods=("GET", "HEAD")) as edge:
+            assert [await edge_kept(edge) for _ in range(4)] == ["Miss", "Hit", "Hit", "Hit"]
+            assert (await edge_kept(edge, b"Range: bytes=2-4"))[:3] == "206"
+            assert (await edge_kept(edge, b'If-None-Match: "1"'))[:3] == "304"
+            assert (await edge_kept(edge, b"Via: 1.1 a.cloudfront.net (CloudFront), 1.1 b.cloudfront.net (CloudFront)"))[:3] == "403"
+            assert (await edge_kept(edge, b"X-Long: " + b"x" * 15000, b"X-Longer: " + b"x" * 15000))[:3] == "413"
+            assert (await edge_kept(edge, b"Content-Length: 1", body=b"x"))[:3] == "403"
+            await asyncio.sleep(0.35)
+            assert [await edge_kept(edge) for _ in range(3)] == ["Miss", "Hit", "Hit"]
+            only_https = replace(edge.config.distributions[0].behaviors[0], viewer_protocol_policy="https-only")
+            assert edge.runtime.reload is not None
+            await edge.runtime.reload(replace(edge.config, distributions=(replace(edge.config.distributions[0], behaviors=(only_https,)),)))
+            assert (await edge_kept(edge))[:3] == "403"
+
+    run(test)
+
+
+async def edge_kept(edge: EdgeLocation, *fields: bytes, body: bytes = b"") -> str:
+    """X-Cache of a 200 to a request that asks to keep its connection; of anything else, the status."""
+    reader, writer = await asyncio.open_connection("127.0.0.1", edge.config.http[0].port)
+    writer.write(b"\r\n".join((b"GET /a HTTP/1.1", b"Host: " + SHOP.encode(), *fields, b"", b"")) + body)
+    reply = parsed(await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), 5))
+    writer.close()
+    return reply.x_cache if reply.status == 200 else str(reply.status)
+
+
 def test_a_post_passes_through_with_its_body_and_is_not_cached(tmp_path: Path):
     async def test() -> None:
         async with edge_location(tmp_path, lambda request: answer(request.method.encode() + request.body)) as edge:
