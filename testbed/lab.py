@@ -4,10 +4,10 @@
     from topologies.web_app import web_app
 
     with Lab(web_app()) as lab:
-        print(lab["client"].curl("https://shop.example.com/products"))
+        print(lab["client"].curl("https://shop.example.com/products").text)
 
 Entering the block moves the program into a sandbox (`engine.sandbox.enter`), resolves and compiles the topology, and starts it; leaving it ends
-everything. `lab.net` is the live Mininet network; `lab["client"]` a node as an experiment wants it (`observe.nodes.LabNode`).
+everything. `lab["client"]` is a node as an experiment wants it (`observe.nodes.LabNode`); `lab.net` is the live Mininet network.
 """
 
 from __future__ import annotations
@@ -20,11 +20,11 @@ from testbed.engine import lab as engine_lab
 from testbed.engine import sandbox
 from testbed.engine.status import Summary
 from testbed.model.topology import Topology
+from testbed.observe.nodes import Observed
 from testbed.resolve import resolve
 
 
-
-class Lab(engine_lab.Lab):
+class Lab(Observed, engine_lab.Lab):
     """A topology, running between ``with`` and its end. Raises ModelError with all faults of the topology, RealiseError if the machine refuses."""
 
     def __init__(self, topology: Topology, *, name: str | None = None, state: Path | None = None, progress: Callable[[str], None] = lambda _: None) -> None:

@@ -46,6 +46,7 @@ EPHEMERAL_PORTS = PortRange(first=1024, last=65535)
 ANYWHERE = IPv4Network("0.0.0.0/0")
 CIDR_BLOCK = IPv4Network("10.7.0.0/16")
 NAT_BLOCK = IPv4Network("10.7.255.0/24")
+FIRST_CHOSEN_HOST = 10
 
 ports = st.sampled_from(SERVICE_PORTS)
 protocols = st.sampled_from((Protocol.TCP, Protocol.UDP, Protocol.ICMP))
@@ -61,14 +62,17 @@ def vpcs(draw: st.DrawFn) -> Topology:
     )
     has_gateway = draw(st.booleans())
     has_nat = has_gateway and draw(st.booleans())
-    groups = draw(_security_groups())
+    homes = draw(st.lists(st.sampled_from(subnets), min_size=2, max_size=5))
+    addresses = [draw(st.sampled_from((None, subnet.cidr_block[FIRST_CHOSEN_HOST + index], subnet.cidr_block[FIRST_CHOSEN_HOST + index]))) for index, subnet in enumerate(homes)]
+    groups = draw(_security_groups([IPv4Network(address) for address in addresses if address is not None]))
     instances = tuple(
         Instance(
             id=f"i-{index}",
-            subnet_id=draw(st.sampled_from(subnets)).id,
+            subnet_id=subnet.id,
+            private_ip_address=address,
             security_group_ids=tuple(draw(st.lists(st.sampled_from([group.id for group in groups]), unique=True, max_size=2))),
         )
-        for index in range(draw(st.integers(2, 5)))
+        for index, (subnet, address) in enumerate(zip(homes, addresses, strict=True))
     )
     gateways: tuple[Resource, ...] = (InternetGateway(id=GATEWAY, vpc_id=VPC),) if has_gateway else ()
     if has_nat:
@@ -108,8 +112,9 @@ def _destinations(resolved: Resolved, source: str) -> list[IPv4Address]:
     """Private addresses of the other interfaces, their public ones, the user's, and one that is absent; none of the source's own."""
     private = [interface.address for interface in resolved.interfaces if interface.node != source]
     public = [interface.public_address for interface in resolved.interfaces if interface.public_address is not None and interface.node != source]
-    absent = [subnet.subnet.cidr_block[200] for subnet in resolved.subnets]
-    return private + public + [user.address for user in resolved.users if user.node != source] + absent[:1]
+    taken = {interface.address for interface in resolved.interfaces}
+    absent = next(address for address in reversed(list(resolved.subnets[0].subnet.cidr_block.hosts())) if address not in taken)
+    return [*private, *public, *(user.address for user in resolved.users if user.node != source), absent]
 
 
 def _probe(ends: tuple[str, IPv4Address], protocol: Protocol, destination_port: int, source_port: int) -> Probe:
@@ -120,9 +125,10 @@ def _probe(ends: tuple[str, IPv4Address], protocol: Protocol, destination_port: 
 
 
 @st.composite
-def _security_groups(draw: st.DrawFn) -> tuple[SecurityGroup, ...]:
+def _security_groups(draw: st.DrawFn, hosts: list[IPv4Network]) -> tuple[SecurityGroup, ...]:
+    """Groups whose rules speak of whole networks, of single `hosts`, and of each other."""
     ids = [f"sg-{index}" for index in range(draw(st.integers(1, 3)))]
-    rules = st.lists(_group_rules(ids), max_size=3).map(tuple)
+    rules = st.lists(_group_rules(ids, hosts), max_size=3).map(tuple)
     everything = st.just((SecurityGroupRule(ip_protocol="-1", cidr_ip=ANYWHERE),))
     return tuple(
         SecurityGroup(id=group_id, vpc_id=VPC, security_group_ingress=draw(st.one_of(rules, everything)), security_group_egress=draw(st.one_of(st.none(), st.none(), rules)))
@@ -131,8 +137,8 @@ def _security_groups(draw: st.DrawFn) -> tuple[SecurityGroup, ...]:
 
 
 @st.composite
-def _group_rules(draw: st.DrawFn, group_ids: list[str]) -> SecurityGroupRule:
-    far_sides: list[IPv4Network | str] = [ANYWHERE, CIDR_BLOCK, IPv4Network("10.7.0.0/24"), IPv4Network("10.7.1.4/32"), IPv4Network("198.18.0.0/15"), *group_ids, *group_ids]
+def _group_rules(draw: st.DrawFn, group_ids: list[str], hosts: list[IPv4Network]) -> SecurityGroupRule:
+    far_sides: list[IPv4Network | str] = [ANYWHERE, CIDR_BLOCK, IPv4Network("10.7.0.0/24"), *hosts[:2], IPv4Network("198.18.0.0/15"), *group_ids, *group_ids]
     far_side = draw(st.sampled_from(far_sides))
     protocol = draw(st.sampled_from(("tcp", "udp", "icmp", "-1", "6")))
     first, last = None, None

@@ -23,7 +23,7 @@ from services.alb.request_log import RequestLog
 from services.alb.target_group import RunningGroup, RunningTarget
 from services.common.config import Tls
 from services.common.events import TARGET_HEALTH
-from services.common.http import ServerConnection, ServerSettings, Timeouts
+from services.common.http import Outbox, ServerConnection, ServerSettings, Timeouts
 from services.common.runtime import Runtime
 
 CLIENT_KEEP_ALIVE_S = 3600.0
@@ -91,6 +91,7 @@ class Node:
         self._runtime = runtime
         self._tasks = tasks
         self._log = RequestLog(runtime.events)
+        self._outbox = Outbox()
         self._groups: dict[str, RunningGroup] = {}
         self._listeners: dict[str, RunningListener] = {}
         self._checks: dict[RunningTarget, asyncio.Task[None]] = {}
@@ -130,7 +131,7 @@ class Node:
             if group is None:
                 group = self._groups[group_config.id] = RunningGroup(group_config, self._tell_health)
             before = group.config.health_check
-            added, gone = group.configure(group_config, self._tasks, timeouts)
+            added, gone = group.configure(group_config, self._tasks, timeouts, self._outbox)
             self._take_away(gone)
             if group_config.health_check != before:
                 self._stop_checks(group.targets)
@@ -175,7 +176,7 @@ class Node:
         listener = RunningListener(config, application, Certificates(config.tls) if config.tls else None)
 
         def connection() -> ServerConnection:
-            made = ServerConnection(application, settings, listener.connections.discard)
+            made = ServerConnection(application, settings, listener.connections.discard, self._outbox)
             listener.connections.add(made)
             return made
 

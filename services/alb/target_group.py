@@ -12,7 +12,7 @@ from collections.abc import Callable
 from services.alb.config import Target, TargetGroup
 from services.alb.health import CheckResult, State, TargetHealth
 from services.alb.selection import RoundRobin
-from services.common.http import Destination, Timeouts, UpstreamPool
+from services.common.http import Destination, Outbox, Timeouts, UpstreamPool
 
 
 def unverified_tls() -> ssl.SSLContext:
@@ -26,12 +26,12 @@ def unverified_tls() -> ssl.SSLContext:
 class RunningTarget:
     """One registered target. An ALB does not send a request twice: `retry_stale` is off ("Edit attributes for your ALB": the 502 of a short keep-alive)."""
 
-    def __init__(self, target: Target, protocol: str, tasks: asyncio.TaskGroup, timeouts: Timeouts) -> None:
+    def __init__(self, target: Target, protocol: str, tasks: asyncio.TaskGroup, timeouts: Timeouts, outbox: Outbox) -> None:
         self.target = target
         self.protocol = protocol
         self.timeouts = timeouts
         self.destination = Destination(host=str(target.address), port=target.port, tls=unverified_tls() if protocol == "HTTPS" else None, timeouts=timeouts)
-        self.pool = UpstreamPool(self.destination, tasks, retry_stale=False)
+        self.pool = UpstreamPool(self.destination, tasks, retry_stale=False, outbox=outbox)
         self.health = TargetHealth()
 
     @property
@@ -48,12 +48,12 @@ class RunningGroup:
         self._turns: RoundRobin[RunningTarget] = RoundRobin()
         self._on_health = on_health
 
-    def configure(self, config: TargetGroup, tasks: asyncio.TaskGroup, timeouts: Timeouts) -> tuple[tuple[RunningTarget, ...], tuple[RunningTarget, ...]]:
+    def configure(self, config: TargetGroup, tasks: asyncio.TaskGroup, timeouts: Timeouts, outbox: Outbox) -> tuple[tuple[RunningTarget, ...], tuple[RunningTarget, ...]]:
         """Take `config`; returns the targets that are new and those that are gone (their requests in progress may finish)."""
         kept = {running.target: running for running in self.targets if running.protocol == config.protocol and running.timeouts == timeouts}
         before = self.targets
         self.config = config
-        self.targets = tuple(kept.get(target) or RunningTarget(target, config.protocol, tasks, timeouts) for target in config.targets)
+        self.targets = tuple(kept.get(target) or RunningTarget(target, config.protocol, tasks, timeouts, outbox) for target in config.targets)
         self._turns.replace(self.targets)
         gone = tuple(running for running in before if running not in self.targets)
         for running in gone:

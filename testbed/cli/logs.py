@@ -80,4 +80,4 @@ def _readable(event: dict[str, object]) -> str:
     moment = float(str(event.pop("t", 0)))
     clock = f"{time.strftime('%H:%M:%S', time.localtime(moment))}.{int(moment % 1 * 1000):03d}"
     head = f"{clock} {event.pop('service', '')} {event.pop('event', '')}"
-    return f"{head} {' '.join(f'{key}={value}' for key, value in event.items() if value not in (None, '', []))}"
+    return f"{head} {' '.join(f'{key}={value}' for key, value in event.items() if value not in (None, '', []))}".rstrip()

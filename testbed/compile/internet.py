@@ -16,7 +16,7 @@ from testbed.compile.link import ordered
 from testbed.compile.name_server import name_servers_city, resolver_service
 from testbed.compile.places import forwarding_sysctls
 from testbed.model.geography import CITIES, round_trip_ms
-from testbed.plan import Interface, Link, Node, NodeKind, Route, RouteType, Wire
+from testbed.plan import Interface, Link, Neighbour, Node, NodeKind, Route, RouteType, Wire
 from testbed.plan.names import interface_name, mac_address
 from testbed.resolve.resolved import Resolved, ResolvedCity, ResolvedUser
 
@@ -34,6 +34,7 @@ def lower_city(city: ResolvedCity, resolved: Resolved) -> Fragment:
         loopback=(IPv4Interface(city.router),),
         sysctls=forwarding_sysctls(),
         routes=tuple(_routes(city, resolved)),
+        neighbours=tuple(_neighbour(city, other) for other in resolved.cities if other.city.name != city.city.name),
     )
     wires = tuple(_wire(city, other) for other in resolved.cities if other.city.name > city.city.name)
     return join(Fragment(nodes=(router,), links=wires), _resolver(city, resolved))
@@ -66,6 +67,15 @@ def _wire(a: ResolvedCity, b: ResolvedCity) -> Link:
     return ordered(Link(a=_wire_end(a, b, first, origin), b=_wire_end(b, a, first + 1, origin), wire=delay, origin=origin))
 
 
+def _neighbour(city: ResolvedCity, other: ResolvedCity) -> Neighbour:
+    """The router at the far end of a wire, known beforehand: asking by ARP would cost the first packet a round trip more."""
+    return Neighbour(address=_far_address(city, other), mac=mac_address(other.node, _towards(city)), device=_towards(other))
+
+
+def _far_address(city: ResolvedCity, other: ResolvedCity) -> IPv4Address:
+    return _wire_address(city, other) + (1 if city.city.name < other.city.name else 0)
+
+
 def _wire_end(city: ResolvedCity, other: ResolvedCity, address: IPv4Address, origin: str) -> Interface:
     name = _towards(other)
     return Interface(node=city.node, name=name, mac=mac_address(city.node, name), addresses=(IPv4Interface(f"{address}/31"),), mtu_bytes=fabric.INTERNET_MTU_BYTES, origin=origin)
@@ -90,9 +100,7 @@ def _routes(city: ResolvedCity, resolved: Resolved) -> Iterator[Route]:
             if network.prefixlen < 32:
                 yield Route(destination=network, type=RouteType.UNREACHABLE, origin=f"{origin} address not in use")
             continue
-        first = _wire_address(city, place)
-        far = first + 1 if city.city.name < place.city.name else first
-        yield Route(destination=network, device=_towards(place), via=far, origin=origin)
+        yield Route(destination=network, device=_towards(place), via=_far_address(city, place), origin=origin)
 
 
 def _places(here: ResolvedCity, resolved: Resolved) -> Iterator[tuple[IPv4Network, ResolvedCity, str]]:

@@ -126,7 +126,8 @@ def _top_level(public: tuple[Zone, ...], resolved: Resolved) -> tuple[Zone, ...]
         delegations = tuple(
             Record(name=zone.name, type="NS", ttl=DELEGATION_TTL_S, values=_names(resolved.route53_servers), origin=zone.origin) for zone in topmost if zone.name.split(".")[-1] == label
         )
-        zones.append(Zone(name=label, soa=TOP_LEVEL_SOA, records=(apex, *delegations), glue=_glue((*resolved.top_level_servers, *resolved.route53_servers)), origin="DNS"))
+        own = tuple(record for record in _glue((*resolved.root_servers, *resolved.top_level_servers)) if record.name.split(".")[-1] == label)
+        zones.append(Zone(name=label, soa=TOP_LEVEL_SOA, records=(apex, *delegations, *own), glue=_glue((*resolved.top_level_servers, *resolved.route53_servers)), origin="DNS"))
     return tuple(zones)
 
 

@@ -31,7 +31,7 @@ import socket
 import struct
 import time
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 
 from testbed.engine.errors import RealiseError
@@ -100,8 +100,8 @@ def change_wire(control: socket.socket, change: WireChange) -> None:
     control.send(json.dumps(asdict(change)).encode())
 
 
-def hold(wires: Sequence[WireSpec], control: socket.socket | None = None) -> None:
-    """Carry frames for ever, in a process of its own; ends when `control` is closed at its other end.
+def hold(wires: Sequence[WireSpec], control: socket.socket | None = None, attached: Callable[[], None] = lambda: None) -> None:
+    """Carry frames for ever, in a process of its own; ends when `control` is closed at its other end. Calls `attached` once every wire carries.
 
     Raises OSError if a TAP cannot be attached, RealiseError without the device.
     """
@@ -121,6 +121,7 @@ def hold(wires: Sequence[WireSpec], control: socket.socket | None = None) -> Non
         control.setblocking(False)
         epoll.register(control.fileno(), select.EPOLLIN)
     gc.freeze()
+    attached()
     waiting: list[tuple[int, int, Line]] = []  # a heap: each line that holds frames, by when its first is due; the source only breaks ties
     while True:
         for descriptor, _ in epoll.poll():

@@ -9,11 +9,14 @@ from __future__ import annotations
 import logging
 import os
 import threading
+from functools import partial
 
+from testbed.engine.errors import RealiseError
 from testbed.engine.wire import WireSpec, hold
 from testbed.engine.zygote import run_forked
 
 log = logging.getLogger(__name__)
+START_TIMEOUT_S = 10.0
 
 
 class WireHolder:
@@ -22,17 +25,18 @@ class WireHolder:
     def __init__(self) -> None:
         self._wires: tuple[WireSpec, ...] = ()
         self._thread: threading.Thread | None = None
-        self._forked = threading.Event()
+        self._carrying = threading.Event()
         self._stopping = False
         self.pid = 0
 
     def start(self, wires: tuple[WireSpec, ...]) -> None:
-        """Hold these wires from now on."""
+        """Hold these wires from now on; returns when all carry. Raises RealiseError if they never do."""
         self._wires = wires
         if wires and self._thread is None:
             self._thread = threading.Thread(target=self._run, name="wires", daemon=True)
             self._thread.start()
-            self._forked.wait()
+            if not self._carrying.wait(START_TIMEOUT_S):
+                raise RealiseError("the userspace wires do not carry", "`testbed doctor` tries /dev/net/tun, which they need")
 
     def change(self, wires: tuple[WireSpec, ...]) -> None:
         """Hold other wires: the process is replaced."""
@@ -55,8 +59,16 @@ class WireHolder:
     def _run(self) -> None:
         while not self._stopping:
             wires = self._wires
-            self.pid = run_forked("testbed-wires", lambda wires=wires: hold(wires))  # type: ignore[misc]
-            self._forked.set()
+            read, write = os.pipe2(os.O_CLOEXEC)
+            self.pid = run_forked("testbed-wires", partial(hold, wires, attached=partial(_tell, write)))
+            os.close(write)
+            if os.read(read, 1):
+                self._carrying.set()
+            os.close(read)
             _, status = os.waitpid(self.pid, 0)
             if not self._stopping:
                 log.warning("the process that held the wires ended with status %s; starting another", status)
+
+
+def _tell(descriptor: int) -> None:
+    os.write(descriptor, b"!")

@@ -128,6 +128,7 @@ def _serve(there: socket.socket) -> int:
     syscalls.set_process_name("testbed-zygote")
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
         signal.signal(number, signal.SIG_IGN)
+    _log_to_stderr()  # before descriptors that the parent's handlers may know by number are used for other things
     wake_read, wake_write = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
     _close_descriptors(keep={0, 1, 2, there.fileno(), wake_read, wake_write})
     for name in PRELOADED:

@@ -186,14 +186,14 @@ class _Story:
         entry, event = found.balancer, found.balancer.event
         start_ms = self._offset_ms(entry.starts_s)
         depth = 2 if found.edge is not None else 0
-        yield from self._judged(event.peer, None, "client's side", depth, start_ms)
+        yield from self._judged(event.peer, None, "client's side", depth)
         yield Span(layer="ALB", what=f"{event.method} {event.uri} is {event.status}", node=event.service, start_ms=start_ms, duration_ms=event.duration_ms, depth=depth, evidence=(entry.evidence, *self._packets(_with(event.peer))))
         chosen = f", target group {event.target_group}, target {event.target} {event.target_peer or ''}".rstrip() if event.target else f", {event.action or 'no action'}"
         yield Span(layer="rule", what=f"{event.rule or 'no rule'}{chosen}", node=event.service, start_ms=start_ms, depth=depth + 1, evidence=(entry.evidence,))
         if event.connect_ms and not event.target_reused:
             yield Span(layer="TCP", what=f"connected to {event.target}", node=event.service, start_ms=start_ms, duration_ms=event.connect_ms, depth=depth + 1, evidence=self._packets(_between(event.local, event.target_peer, handshake=True)))
         if event.local and event.target_peer:
-            yield from self._judged(event.local, event.target_peer, f"to {event.target}", depth + 1, start_ms)
+            yield from self._judged(event.local, event.target_peer, f"to {event.target}", depth + 1)
         if event.target_wait_ms is not None and event.target:
             yield Span(layer="target", what=f"waits for {event.target}", node=event.service, start_ms=start_ms + (event.connect_ms or 0), duration_ms=event.target_wait_ms, depth=depth + 1, evidence=self._packets(_between(event.local, event.target_peer)))
         if event.error_reason:
@@ -210,7 +210,7 @@ class _Story:
         end_ms = start_ms + event.duration_ms
         for local, peer in dict.fromkeys((statement.local, statement.peer) for statement in event.sql):
             if local and peer:
-                yield from self._judged(local, peer, "to the database", depth + 1, start_ms, until_ms=end_ms)
+                yield from self._judged(local, peer, "to the database", depth + 1)
         cursor_ms = start_ms
         for statement in event.sql:
             rows = "" if statement.rows is None else f" ({statement.rows} row{'s' * (statement.rows != 1)})"
@@ -264,13 +264,14 @@ class _Story:
             and asked.starts_s - CLOCK_SLACK_S <= entry.event.t <= event.t + CLOCK_SLACK_S
         )[:1]
 
-    def _judged(self, near: str | None, far: str | None, what: str, depth: int, start_ms: float, *, until_ms: float | None = None) -> Iterator[Span]:
-        """Verdicts of AWS rules on one connection, each rule once, in the order in which they first spoke."""
+    def _judged(self, near: str | None, far: str | None, what: str, depth: int) -> Iterator[Span]:
+        """Verdicts of AWS rules on one connection, each rule once, in the order in which they first spoke. A trace is read later than its packet passed: a captured packet tells when."""
         for node in dict.fromkeys(verdict.node for verdict in self._verdicts):
-            of_flow = [v for v in self._verdicts if v.node == node and v.header is not None and near in v.header.ends and (far is None or far in v.header.ends) and (until_ms is None or self._within(v.time_ns, start_ms, until_ms))]
+            of_flow = [v for v in self._verdicts if v.node == node and v.header is not None and near in v.header.ends and (far is None or far in v.header.ends)]
             said = Counter(v.words for v in of_flow if v.has_aws_origin)
             if said:
-                first_ms = self._offset_ms(of_flow[0].time_ns / 1e9)
+                captured_ns = (frame.time_ns for frame, header in self._seen if near in header.ends and (far is None or far in header.ends))
+                first_ms = self._offset_ms(min((of_flow[0].time_ns, *captured_ns)) / 1e9)
                 yield Span(layer="verdicts", what=f"{what}: {', '.join(said)}", node=node, start_ms=first_ms, depth=depth, evidence=(f"{node}: {sum(said.values())} verdicts traced",))
 
     def _packets(self, belongs: Callable[[Header], bool], from_ms: float | None = None, until_ms: float | None = None, only: str | None = None) -> tuple[str, ...]:

@@ -20,17 +20,18 @@ import os
 import re
 import shutil
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 if TYPE_CHECKING:
+    from testbed.lab import Lab
     from testbed.model import Topology
-    from testbed.pytest_plugin.module_lab import ModuleLab
 
 FIXTURE = "lab"
+SANDBOX_FIXTURE = "lab_sandbox"
 FAILURES = "testbed-failures"
 REFUSED = "TESTBED_SANDBOX_REFUSED"
 """Environment variable of a worker that could not enter a sandbox: the reason."""
@@ -63,8 +64,8 @@ def pytest_xdist_setupnodes(config: pytest.Config, specs: list[Any]) -> None:
 def pytest_collection_finish(session: pytest.Session) -> None:
     """Enter the sandbox, once it is known that a test needs it."""
     config = session.config
-    uses_lab = any(_uses_our_lab(item) for item in session.items)
-    if not uses_lab or config.option.collectonly or config.getoption("--no-lab-sandbox") or hasattr(config, "workerinput"):
+    needs_sandbox = any(_uses_our_lab(item) or SANDBOX_FIXTURE in getattr(item, "fixturenames", ()) for item in session.items)
+    if not needs_sandbox or config.option.collectonly or config.getoption("--no-lab-sandbox") or hasattr(config, "workerinput"):
         return
     from testbed.engine import sandbox
     from testbed.engine.errors import RealiseError
@@ -86,15 +87,20 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     metafunc.parametrize(FIXTURE, [wanted], indirect=True, scope="module", ids=[wanted if isinstance(wanted, str) else getattr(wanted, "__name__", "topology")])
 
 
-@pytest.fixture(scope="module")
-def lab(request: pytest.FixtureRequest) -> Iterator[ModuleLab]:
-    """The running lab of the test's topology, shared by the module's tests: ``lab["client"]``, ``lab.capture("igw-shop")``, ``lab.net``."""
+@pytest.fixture(scope="session")
+def lab_sandbox(request: pytest.FixtureRequest) -> None:
+    """For tests that build labs themselves: the run is inside a sandbox. Skips where the machine cannot make one."""
     if (reason := request.config.stash.get(SANDBOX_REFUSAL, None)) is not None:
         pytest.skip(f"this machine runs no labs: {reason}")
-    from testbed.pytest_plugin.cleanliness import Cleanliness
-    from testbed.pytest_plugin.module_lab import ModuleLab
 
-    running = ModuleLab(_topology(request.param, request.config))
+
+@pytest.fixture(scope="module")
+def lab(request: pytest.FixtureRequest, lab_sandbox: None) -> Iterator[Lab]:
+    """The running lab of the test's topology, shared by the module's tests: ``lab["client"]``, ``lab.capture("igw-shop")``, ``lab.net``."""
+    from testbed.lab import Lab
+    from testbed.pytest_plugin.cleanliness import Cleanliness
+
+    running = Lab(_topology(request.param, request.config))
     with contextlib.ExitStack() as ends:
         with _without_pytests_files(request.config):
             ends.enter_context(running)
@@ -157,7 +163,7 @@ def _without_pytests_files(config: pytest.Config) -> Iterator[None]:
 def _uses_our_lab(item: Any) -> bool:
     """Whether a test uses this plugin's `lab`, and not one that a project calls so itself."""
     known = getattr(item, "_fixtureinfo", None)
-    definitions = known.name2fixturedefs.get(FIXTURE, ()) if known is not None else ()
+    definitions: Sequence[Any] = known.name2fixturedefs.get(FIXTURE, ()) if known is not None else ()
     return bool(definitions) and definitions[-1].func.__module__ == __name__
 
 

@@ -5,12 +5,14 @@
     LoadBalancer               eni-<id>-<zone letter> in each of its subnets, one node each
     DBInstance                 eni-<id> in the subnet of its zone, or in the first of its group
 
-Addresses: explicit ones first, then the lowest free host address from base+4 of each subnet, interfaces by id (assumed: AWS chooses at random).
+Addresses: explicit ones first; then each interface, by id, takes the host number that its id hashes to, or the next free one. As on AWS they look
+random (assumed), and an interface keeps its address when others come and go (decision 0006).
 Source: VPC user guide, "Subnet CIDR blocks" (the first four addresses and the last are reserved; documented).
 """
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv4Network
@@ -67,17 +69,19 @@ def assign_addresses(interfaces: Iterable[Wanted]) -> dict[str, IPv4Address]:
     ordered = sorted(interfaces, key=lambda interface: interface.id)
     addresses = {interface.id: interface.explicit for interface in ordered if interface.explicit is not None}
     taken = {(interface.subnet.id, interface.explicit) for interface in ordered if interface.explicit is not None}
-    cursor: dict[str, int] = {}
     for interface in ordered:
-        if interface.explicit is not None:
-            continue
-        subnet = interface.subnet
-        host = cursor.get(subnet.id, FIRST_USABLE_HOST)
-        while (subnet.id, subnet.cidr_block.network_address + host) in taken:
-            host += 1
-        addresses[interface.id] = subnet.cidr_block.network_address + host
-        cursor[subnet.id] = host + 1
+        if interface.explicit is None:
+            subnet, room = interface.subnet, capacity(interface.subnet.cidr_block)
+            first = subnet.cidr_block.network_address + FIRST_USABLE_HOST
+            choices = (first + (hashed(interface.id) + step) % room for step in range(room))
+            addresses[interface.id] = next(address for address in choices if (subnet.id, address) not in taken)
+            taken.add((subnet.id, addresses[interface.id]))
     return addresses
+
+
+def hashed(name: str) -> int:
+    """A number that only the name decides, evenly spread."""
+    return int.from_bytes(hashlib.blake2s(name.encode(), digest_size=8).digest())
 
 
 def mac(vpc_index: int, address: IPv4Address) -> str:

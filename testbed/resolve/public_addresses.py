@@ -1,6 +1,7 @@
 """Public addresses: Elastic IPs and the ones that AWS assigns by itself, and which interface each is mapped to.
 
-Order within a Region's pool, from .10: Elastic IPs by allocation id, then auto-assigned ones by interface id; explicit `public_ip`s are kept free.
+Within a Region's pool, from .10: first explicit `public_ip`s, then each Elastic IP by allocation id and each automatic one by interface id takes the
+number that its id hashes to, or the next free one: an address stays when others come and go (decision 0006).
 An interface with an Elastic IP gets no automatic one. Source: EC2 user guide, "Amazon EC2 instance IP addressing"; VPC user guide, "Internet gateways" (documented).
 """
 
@@ -13,7 +14,7 @@ from testbed.model.elastic_ip import ElasticIp
 from testbed.model.instance import Instance
 from testbed.model.load_balancer import LoadBalancer
 from testbed.model.nat_gateway import NatGateway
-from testbed.resolve.interfaces import Wanted
+from testbed.resolve.interfaces import Wanted, hashed
 from testbed.resolve.references import References
 from testbed.resolve.resolved import OwnerKind, ResolvedRegion
 
@@ -53,17 +54,31 @@ def assign_public_addresses(interfaces: tuple[Wanted, ...], regions: tuple[Resol
     for region in regions:
         allocations = [elastic_ip for elastic_ip in references.topology.of(ElasticIp) if elastic_ip.region == region.id]
         kept = {elastic_ip.public_ip for elastic_ip in allocations}
-        free = (address for address in list(region.public_pool)[FIRST_ASSIGNED_HOST:-1] if address not in kept)
+        pool = _Pool([address for address in list(region.public_pool)[FIRST_ASSIGNED_HOST:-1]], {address for address in kept if address is not None})
         for elastic_ip in allocations:
-            address = elastic_ip.public_ip if elastic_ip.public_ip is not None else next(free)
+            address = elastic_ip.public_ip if elastic_ip.public_ip is not None else pool.take(elastic_ip.id)
             interface_id = interface_of_allocation(elastic_ip, references)
             if interface_id is not None:
                 assigned[interface_id] = PublicAddress(address=address, origin=elastic_ip.id)
         for interface in interfaces:
             vpc = references.vpc_of_subnet(interface.subnet.id)
             if vpc is not None and vpc.region == region.id and interface.id not in assigned and wants_automatic_address(interface, references):
-                assigned[interface.id] = PublicAddress(address=next(free), origin=AUTO_ASSIGNED)
+                assigned[interface.id] = PublicAddress(address=pool.take(interface.id), origin=AUTO_ASSIGNED)
     return assigned
+
+
+class _Pool:
+    """A Region's assignable addresses, those `taken` apart."""
+
+    def __init__(self, addresses: list[IPv4Address], taken: set[IPv4Address]) -> None:
+        self._addresses, self._taken = addresses, taken
+
+    def take(self, name: str) -> IPv4Address:
+        """The address that `name` hashes to, or the next free one."""
+        start = hashed(name) % len(self._addresses)
+        address = next(a for a in (*self._addresses[start:], *self._addresses[:start]) if a not in self._taken)
+        self._taken.add(address)
+        return address
 
 
 def automatic_addresses_wanted(interfaces: tuple[Wanted, ...], region: str, references: References) -> int:

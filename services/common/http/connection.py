@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import httptools
@@ -17,7 +18,8 @@ from services.common.http.failure import Failure, FailureKind
 from services.common.http.head import BODILESS_STATUSES, Headers, ResponseHead, fields_of
 
 if TYPE_CHECKING:
-    from services.common.http.upstream import Call, Receiver, UpstreamPool
+    from services.common.http.call import Call, Receiver
+    from services.common.http.upstream import UpstreamPool
 
 
 class UpstreamConnection(asyncio.Protocol):
@@ -25,6 +27,7 @@ class UpstreamConnection(asyncio.Protocol):
 
     def __init__(self, pool: UpstreamPool, response_timeout_s: float, idle_timeout_s: float, head_limit_bytes: int) -> None:
         self.transport: asyncio.Transport = None  # type: ignore[assignment]  # set before anything else happens
+        self.write: Callable[[bytes], None]
         self.local = ""
         self.peer = ""
         self._pool = pool
@@ -67,14 +70,14 @@ class UpstreamConnection(asyncio.Protocol):
             self._deadline.last = call.sent_at
         else:
             self._deadline.restart(self._response_timeout_s)
-        self.transport.write(data)
+        self.write(data)
 
     def send_body(self, data: bytes, ended: bool) -> None:
         """More of the request, already framed."""
         self._request_ended = ended
         self._deadline.touch()
         if data and not self.transport.is_closing():
-            self.transport.write(data)
+            self.write(data)
 
     def abandon(self) -> None:
         """The call is not wanted any more."""
@@ -83,6 +86,8 @@ class UpstreamConnection(asyncio.Protocol):
 
     def close(self) -> None:
         """Close when what was written is out."""
+        if self._pool.outbox is not None:
+            self._pool.outbox.flush()
         self.transport.close()
 
     def pause_reading(self) -> None:
@@ -100,6 +105,7 @@ class UpstreamConnection(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self.transport = transport  # type: ignore[assignment]
+        self.write = self.transport.write if self._pool.outbox is None else self._pool.outbox.writer(self.transport)
         local, peer = transport.get_extra_info("sockname"), transport.get_extra_info("peername")
         self.local = f"{local[0]}:{local[1]}" if local else ""
         self.peer = f"{peer[0]}:{peer[1]}" if peer else ""
@@ -237,7 +243,7 @@ class UpstreamConnection(asyncio.Protocol):
             self._parser = httptools.HttpResponseParser(self)
         self._reset()
         if not reusable or call.request.close:
-            self.transport.close()
+            self.close()
             return receiver
         if self._idle_timeout_s != self._response_timeout_s:
             self._deadline.restart(self._idle_timeout_s)
@@ -254,10 +260,10 @@ class UpstreamConnection(asyncio.Protocol):
 
     def _silent(self) -> None:
         if self._call is None:
-            self.transport.close()
+            self.close()
         elif self._reading_paused:
             self._deadline.restart(self._response_timeout_s)  # it is the client that is slow
         elif self._tunnel:
-            self.transport.close()
+            self.close()
         else:
             self._fail(FailureKind.RESPONSE_TIMEOUT, f"silent for {self._response_timeout_s:g} s")

@@ -23,206 +23,25 @@ import asyncio
 import time
 from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any
 
 import httptools
 
+from services.common.http.admission import Refused, ServerSettings, check_head, check_limits, has_body
 from services.common.http.deadline import Deadline
-from services.common.http.head import BODILESS_STATUSES, Headers, HttpDate, RequestHead, fields_of, reason_phrase, serialise
+from services.common.http.exchange import DATE, Application, Exchange
+from services.common.http.head import Headers, RequestHead, fields_of, reason_phrase, serialise
+from services.common.http.outbox import Outbox
 
 WAITING_BODY_BYTES = 64 * 1024
 WAITING_REQUESTS = 16
 _CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
-_DATE = HttpDate()
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ServerSettings:
-    """Limits in bytes, AWS's for an ALB ("Quotas for your Application Load Balancers"); `idle_timeout_s` is already scaled."""
-
-    idle_timeout_s: float = 60.0
-    request_line_bytes: int = 16 * 1024
-    header_bytes: int = 16 * 1024
-    headers_bytes: int = 64 * 1024
-
-
-class RequestEvents(Protocol):
-    """What an application hears of an exchange after `handle`; set as `Exchange.events`."""
-
-    def request_continued(self, body: bytes, ended: bool) -> None:
-        """More of the request's body; `ended` with the last of it."""
-
-    def request_aborted(self) -> None:
-        """The client is gone, or its body was malformed: nothing more can be answered. Called at most once, never after the response's end."""
-
-    def response_paused(self) -> None:
-        """The client reads slowly: stop producing until `response_resumed`."""
-
-    def response_resumed(self) -> None:
-        """The client caught up."""
-
-
-class Application(Protocol):
-    """What answers requests."""
-
-    def handle(self, exchange: Exchange) -> None:
-        """A request's turn has come. Answer at once or later (`Exchange.respond`, or `start`/`write`/`finish`); set `events` if the body or the client's end matter."""
-
-    def refuse(self, connection: ServerConnection, status: int, reason: str) -> tuple[Headers, bytes]:
-        """The headers and body for a request that could not be parsed (`reason` is for the log)."""
-
-
-class Exchange:
-    """One request and its response.
-
-    `head` is the request's; `body` what has arrived of its body before `events` was set and `ended` whether that is all of it.
-    `upgrade` says that the client asks for a WebSocket. `received_at` is when the request's first bytes came (``perf_counter`` seconds).
-    `status` is the one sent, 0 before; `sent_bytes` counts body bytes. `peer` and `local` are ``address:port``.
-    """
-
-    __slots__ = ("_chunked", "_dispatched", "_headless", "_started", "body", "connection", "ended", "events", "finished", "head", "keep_alive", "peer", "received_at", "sent_bytes", "status", "upgrade")
-
-    def __init__(self, connection: ServerConnection, head: RequestHead, keep_alive: bool, received_at: float) -> None:
-        self.connection = connection
-        self.peer = connection.peer
-        self._chunked = False
-        self._headless = False
-        self._started = False
-        self._dispatched = False
-        self.head = head
-        self.keep_alive = keep_alive
-        self.received_at = received_at
-        self.body = b""
-        self.ended = False
-        self.events: RequestEvents | None = None
-        self.finished = False
-        self.upgrade = False
-        self.status = 0
-        self.sent_bytes = 0
-
-    @property
-    def started(self) -> bool:
-        """Whether the response's head was sent."""
-        return self._started
-
-    def respond(self, status: int, headers: Headers, body: bytes = b"", *, reason: bytes | None = None) -> None:
-        """Send a whole response. `headers` carry neither framing nor Connection; Date is added if missing."""
-        self.start(status, headers, length=len(body), body=body, ended=True, reason=reason)
-
-    def start(self, status: int, headers: Headers, *, length: int | None, body: bytes = b"", ended: bool = False, reason: bytes | None = None, date: bool = True) -> None:
-        """Send the response's head and its first body bytes in one write.
-
-        `length` is the whole body's in bytes, None if not known. For HEAD and 304 it is what Content-Length would have said; no body is sent whatever is given.
-        `date` False: `headers` have a Date already.
-        """
-        connection, head = self.connection, self.head
-        self._started = True
-        self.status = status
-        if connection.transport.is_closing():
-            return
-        lines = headers.copy()
-        self._headless = head.method == b"HEAD" or status in BODILESS_STATUSES
-        if length is not None:
-            if status != 204:
-                lines.append((b"Content-Length", b"%d" % length))
-        elif not self._headless:
-            if head.version == "1.1":
-                self._chunked = True
-                lines.append((b"Transfer-Encoding", b"chunked"))
-            else:
-                self.keep_alive = False
-        if date:
-            lines.append((b"Date", _DATE.at(time.time())))
-        if connection.last:
-            self.keep_alive = False
-        lines.append((b"Connection", b"keep-alive" if self.keep_alive else b"close"))
-        head_bytes = serialise(b"HTTP/1.1 %d %b" % (status, reason_phrase(status) if reason is None else reason), lines)
-        if self._chunked or self._headless:
-            head_bytes += self._framed(body, ended)
-        elif body:
-            self.sent_bytes = len(body)
-            head_bytes += body
-        connection.transport.write(head_bytes)
-        if ended:
-            self._end()
-
-    def write(self, body: bytes) -> None:
-        """More of the body."""
-        framed = self._framed(body, False)
-        if framed and not self.connection.transport.is_closing():
-            self.connection.transport.write(framed)
-
-    def finish(self, body: bytes = b"") -> None:
-        """The last of the body; the exchange is over."""
-        framed = self._framed(body, True)
-        if framed and not self.connection.transport.is_closing():
-            self.connection.transport.write(framed)
-        self._end()
-
-    def abort(self) -> None:
-        """Close the connection at once: the response cannot be completed, and the client must see that."""
-        self.finished = True
-        self.connection.transport.abort()
-
-    def close_after(self) -> None:
-        """End the connection after this response. Before `start`."""
-        self.keep_alive = False
-
-    def pause_request(self) -> None:
-        """Read no more of the request's body for now."""
-        self.connection.pause_reading()
-
-    def resume_request(self) -> None:
-        """Go on reading."""
-        self.connection.resume_reading()
-
-    def switch(self, headers: Headers, tunnel: Callable[[bytes], None]) -> None:
-        """Answer 101 with `headers` as they stand; from then on `tunnel` gets the client's bytes, and `send_raw` sends. Ends with `request_aborted`."""
-        self._started = True
-        self.status = 101
-        self.connection.transport.write(serialise(b"HTTP/1.1 101 Switching Protocols", headers))
-        self.connection.enter_tunnel(tunnel)
-
-    def send_raw(self, data: bytes) -> None:
-        """Bytes to the client, after `switch`."""
-        self.sent_bytes += len(data)
-        self.connection.touch()
-        self.connection.transport.write(data)
-
-    def close_tunnel(self) -> None:
-        """End a switched connection when what was sent is out."""
-        self.finished = True
-        self.connection.transport.close()
-
-    def _framed(self, body: bytes, ended: bool) -> bytes:
-        if self._headless:
-            return b""
-        self.sent_bytes += len(body)
-        if not self._chunked:
-            return body
-        chunk = b"%x\r\n%b\r\n" % (len(body), body) if body else b""
-        return chunk + b"0\r\n\r\n" if ended else chunk
-
-    def _end(self) -> None:
-        self.finished = True
-        self.events = None  # it may hold this exchange: no cycle for the garbage collector
-        connection = self.connection
-        if not connection.advancing or not self.ended:
-            connection.exchange_finished(self)
-
-
-class _Refused(Exception):
-    def __init__(self, status: int, reason: str) -> None:
-        super().__init__(reason)
-        self.status = status
-        self.reason = reason
 
 
 class ServerConnection(asyncio.Protocol):
-    """One client's connection. `peer` and `local` are ``address:port``, `peer_address` is the address alone; `opened_at` is ``perf_counter`` seconds; `last` set: close after the next response."""
+    """One client's connection. `peer` and `local` are ``address:port``, `peer_address` is the address alone; `opened_at` is ``perf_counter`` seconds; `last` set: close after the next response. With an `outbox`, `write` gathers."""
 
-    def __init__(self, application: Application, settings: ServerSettings, on_lost: Callable[[ServerConnection], None] | None = None) -> None:
+    def __init__(self, application: Application, settings: ServerSettings, on_lost: Callable[[ServerConnection], None] | None = None, outbox: Outbox | None = None) -> None:
         self.transport: asyncio.Transport = None  # type: ignore[assignment]  # set before anything else happens
         self.peer = ""
         self.peer_address = b""
@@ -232,6 +51,8 @@ class ServerConnection(asyncio.Protocol):
         self._application = application
         self._settings = settings
         self._on_lost = on_lost
+        self._outbox = outbox
+        self.write: Callable[[bytes], None]
         self._parser: Any = httptools.HttpRequestParser(self)
         self._pipeline: deque[Exchange] = deque()
         self._incoming: Exchange | None = None
@@ -246,7 +67,7 @@ class ServerConnection(asyncio.Protocol):
         self._feed_bytes = 0
         self.advancing = False
         self._reading_paused = False
-        self._refusal: _Refused | None = None
+        self._refusal: Refused | None = None
         self._deaf = False
         self._held: bytes | None = None
         self._tunnel: Callable[[bytes], None] | None = None
@@ -256,6 +77,7 @@ class ServerConnection(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self.transport = transport  # type: ignore[assignment]
+        self.write = self.transport.write if self._outbox is None else self._outbox.writer(self.transport)
         self.peer = _endpoint(transport.get_extra_info("peername"))
         self.peer_address = self.peer.rpartition(":")[0].encode()
         self.local = _endpoint(transport.get_extra_info("sockname"))
@@ -266,7 +88,7 @@ class ServerConnection(asyncio.Protocol):
         self._deaf = True
         pipeline, self._pipeline = self._pipeline, deque()
         for exchange in pipeline:
-            if exchange._dispatched and exchange.events is not None and not exchange.finished:
+            if exchange.dispatched and exchange.events is not None and not exchange.finished:
                 exchange.finished = True
                 exchange.events.request_aborted()
         if self._on_lost is not None:
@@ -312,10 +134,10 @@ class ServerConnection(asyncio.Protocol):
         parser, url, headers = self._parser, self._url, self._headers
         self._headers, self._begun = [], False
         if self._head_bytes + self._feed_bytes > self._settings.request_line_bytes:
-            self._check_limits(url, headers)
+            check_limits(url, headers, self._settings)
         self._head_bytes = 0
         head = RequestHead(parser.get_method(), url, parser.get_http_version(), headers, fields_of(headers))
-        self._check_head(head)
+        check_head(head)
         exchange = Exchange(self, head, parser.should_keep_alive(), self._begun_at)
         self._incoming = exchange
         self._pipeline.append(exchange)
@@ -329,7 +151,7 @@ class ServerConnection(asyncio.Protocol):
         exchange = self._incoming
         if exchange is None:
             return
-        if not exchange.upgrade and not self._resumed_body and self._parser.should_upgrade() and _has_body(exchange.head):
+        if not exchange.upgrade and not self._resumed_body and self._parser.should_upgrade() and has_body(exchange.head):
             return  # the parser skips a body where it sees an upgrade; `_resume_body` reads it
         if self._parts:
             self._deliver(exchange, True)
@@ -342,6 +164,12 @@ class ServerConnection(asyncio.Protocol):
         self._resumed_body = False
 
     # -- what exchanges and applications ask
+
+    def close(self) -> None:
+        """Close when what was written is out."""
+        if self._outbox is not None:
+            self._outbox.flush()
+        self.transport.close()
 
     def touch(self) -> None:
         """There was a sign of life."""
@@ -377,7 +205,7 @@ class ServerConnection(asyncio.Protocol):
         """Close as soon as nothing is in progress: at once, or after the response that is."""
         self.last = True
         if not self._pipeline and not self._begun and not self.transport.is_closing():
-            self.transport.close()
+            self.close()
 
     @property
     def idle(self) -> bool:
@@ -431,54 +259,26 @@ class ServerConnection(asyncio.Protocol):
             if len(exchange.body) > WAITING_BODY_BYTES:
                 self.pause_reading()
 
-    def _check_limits(self, url: bytes, headers: Headers) -> None:
-        settings = self._settings
-        if len(url) > settings.request_line_bytes:
-            raise _Refused(414, "request line too long")
-        if any(len(name) + len(value) > settings.header_bytes for name, value in headers):
-            raise _Refused(413, "a header is too long")
-        if sum(len(name) + len(value) + 4 for name, value in headers) > settings.headers_bytes:
-            raise _Refused(413, "the headers are too long")
-
     def _check_unfinished_head(self) -> None:
         try:
-            self._check_limits(self._url, self._headers)
+            check_limits(self._url, self._headers, self._settings)
             if self._head_bytes > self._settings.request_line_bytes + self._settings.headers_bytes:
-                raise _Refused(413, "the headers are too long")
-        except _Refused as refused:
+                raise Refused(413, "the headers are too long")
+        except Refused as refused:
             self._stop(refused)
-
-    def _check_head(self, head: RequestHead) -> None:
-        fields = head.fields
-        if head.version not in ("1.1", "1.0"):
-            raise _Refused(400 if head.version == "0.9" else 505, f"HTTP/{head.version}")
-        coding = fields.get(b"transfer-encoding")
-        if coding is not None:
-            if head.version == "1.0":
-                raise _Refused(400, "Transfer-Encoding in HTTP/1.0")
-            if coding.lower() != b"chunked":
-                raise _Refused(501, "unsupported Transfer-Encoding")
-        host = fields.get(b"host")
-        if host is None:
-            if head.version == "1.1":
-                raise _Refused(400, "no Host")
-        elif b"," in host or b" " in host or b"/" in host:
-            raise _Refused(400, "not one Host")
-        if head.method == b"CONNECT":
-            raise _Refused(405, "CONNECT")
 
     def _fail(self, error: httptools.HttpParserError) -> None:
         cause = error.__context__
-        if isinstance(error, httptools.HttpParserCallbackError) or isinstance(cause, _Refused):
-            if not isinstance(cause, _Refused):
+        if isinstance(error, httptools.HttpParserCallbackError) or isinstance(cause, Refused):
+            if not isinstance(cause, Refused):
                 raise error
             self._stop(cause)
         elif self._incoming is None and not self._begun and self._pipeline and not self._pipeline[-1].keep_alive:
             self._deaf = True  # bytes after a request that said Connection: close
         else:
-            self._stop(_Refused(505 if "version" in str(error) and "HTTP" in str(error) and "Invalid" in str(error) else 400, str(error)))
+            self._stop(Refused(505 if "version" in str(error) and "HTTP" in str(error) and "Invalid" in str(error) else 400, str(error)))
 
-    def _stop(self, refusal: _Refused) -> None:
+    def _stop(self, refusal: Refused) -> None:
         """Parse no more; refuse once what came before is answered."""
         self._refusal = refusal
         self._deaf = True
@@ -486,11 +286,11 @@ class ServerConnection(asyncio.Protocol):
         exchange, self._incoming = self._incoming, None
         if exchange is None:
             return
-        if exchange._dispatched and exchange.events is not None and not exchange.finished:
+        if exchange.dispatched and exchange.events is not None and not exchange.finished:
             exchange.finished = True
             exchange.events.request_aborted()
         self._pipeline.remove(exchange)
-        if exchange._started:
+        if exchange.started:
             self._refusal = None
             self.transport.abort()
 
@@ -502,12 +302,14 @@ class ServerConnection(asyncio.Protocol):
         try:
             while pipeline:
                 exchange = pipeline[0]
-                if not exchange._dispatched:
-                    exchange._dispatched = True
+                if not exchange.dispatched:
+                    if self.transport.is_closing():
+                        return
+                    exchange.dispatched = True
                     if not exchange.ended:
                         self.resume_reading()
                     if not exchange.ended and exchange.head.version == "1.1" and exchange.head.fields.get(b"expect", b"").lower() == b"100-continue" and not exchange.body:
-                        self.transport.write(_CONTINUE)
+                        self.write(_CONTINUE)
                     self._application.handle(exchange)
                 if not exchange.finished or not (exchange.ended or self.transport.is_closing()):
                     break
@@ -516,7 +318,7 @@ class ServerConnection(asyncio.Protocol):
                     self._deaf = True
                     pipeline.clear()
                     self._refusal = None
-                    self.transport.close()
+                    self.close()
                     return
                 if exchange.upgrade and self._held is not None:
                     self._reparse()
@@ -535,32 +337,28 @@ class ServerConnection(asyncio.Protocol):
         if held:
             asyncio.get_running_loop().call_soon(self.data_received, held)
 
-    def _refuse(self, refusal: _Refused) -> None:
+    def _refuse(self, refusal: Refused) -> None:
         self._refusal = None
         self._deaf = True
         if self.transport.is_closing():
             return
         headers, body = self._application.refuse(self, refusal.status, refusal.reason)
-        lines = [*headers, (b"Content-Length", b"%d" % len(body)), (b"Date", _DATE.at(time.time())), (b"Connection", b"close")]
-        self.transport.write(serialise(b"HTTP/1.1 %d %b" % (refusal.status, reason_phrase(refusal.status)), lines) + body)
-        self.transport.close()
+        lines = [*headers, (b"Content-Length", b"%d" % len(body)), (b"Date", DATE.at(time.time())), (b"Connection", b"close")]
+        self.write(serialise(b"HTTP/1.1 %d %b" % (refusal.status, reason_phrase(refusal.status)), lines) + body)
+        self.close()
 
     def _idle(self) -> None:
         if self._tunnel is not None:
-            self.transport.close()
+            self.close()
         elif self._pipeline and self._pipeline[0].finished:  # the rest of a body that nobody reads did not come
             self.transport.abort()
         elif self._pipeline:
             self._deadline.restart(self._settings.idle_timeout_s)  # the application's wait, with its own timers
         elif self._begun:
-            self._stop(_Refused(408, "the client was silent in the middle of a request"))
+            self._stop(Refused(408, "the client was silent in the middle of a request"))
             self._advance()
         else:
-            self.transport.close()
-
-
-def _has_body(head: RequestHead) -> bool:
-    return head.fields.get(b"content-length", b"0") != b"0" or b"transfer-encoding" in head.fields
+            self.close()
 
 
 def _endpoint(name: tuple[str, int] | None) -> str:

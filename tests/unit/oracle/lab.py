@@ -27,7 +27,8 @@ from testbed.model import (
     Vpc,
 )
 from testbed.oracle import Oracle, Probe, Walk
-from testbed.resolve import resolve
+from testbed.resolve import Resolved, resolve
+from tests import addresses
 
 OPEN = SecurityGroupRule(ip_protocol="-1", cidr_ip="0.0.0.0/0")
 USER = "198.18.2.10"
@@ -50,13 +51,21 @@ LAB: tuple[Resource, ...] = (
     Instance(id="back", subnet_id="private", private_ip_address="10.0.1.10", security_group_ids=("sg-open",)),
 )
 FRONT, PLAIN, BACK = "10.0.0.10", "10.0.0.11", "10.0.1.10"
-NAT_PUBLIC, FRONT_PUBLIC = "198.51.100.10", "198.51.100.11"
+
+
+def resolved(*changed: Resource, without: tuple[str, ...] = ()) -> Resolved:
+    """LAB with some resources put in place of those with their ids, or added."""
+    ids = {resource.id for resource in changed} | set(without)
+    return resolve(Topology(name="lab", resources=(*(resource for resource in LAB if resource.id not in ids), *changed)))
 
 
 def lab(*changed: Resource, without: tuple[str, ...] = ()) -> Oracle:
-    """The oracle of LAB with some resources put in place of those with their ids, or added."""
-    ids = {resource.id for resource in changed} | set(without)
-    return Oracle(resolve(Topology(name="lab", resources=(*(resource for resource in LAB if resource.id not in ids), *changed))))
+    """The oracle of LAB so changed."""
+    return Oracle(resolved(*changed, without=without))
+
+
+NAT_PUBLIC, FRONT_PUBLIC = addresses.public(resolved(), "nat"), addresses.public(resolved(), "front")
+"""The same in every change of LAB: an address stays when others come and go."""
 
 
 def tcp(oracle: Oracle, source: str, destination: str, port: int = 80) -> Walk:

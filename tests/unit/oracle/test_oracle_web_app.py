@@ -4,21 +4,25 @@ import pytest
 
 from testbed.oracle import Oracle
 from testbed.resolve import resolve
+from tests import addresses
 from topologies.web_app import web_app
 
 from .lab import ping, tcp, verdict
 
-ALB_A, WEB_A, WEB_B, DATABASE = "198.51.100.12", "10.0.10.4", "10.0.11.4", "10.0.20.4"
+RESOLVED = resolve(web_app())
+ALB_A = addresses.public(RESOLVED, "alb-shop-a")
+WEB_A, WEB_B, DATABASE = (addresses.private(RESOLVED, node) for node in ("web-a", "web-b", "shop-db"))
+CLIENT = next(str(user.address) for user in RESOLVED.users if user.node == "client")
 
 
 @pytest.fixture(scope="module")
 def oracle() -> Oracle:
-    return Oracle(resolve(web_app()))
+    return Oracle(RESOLVED)
 
 
 @pytest.mark.parametrize(
     ("source", "destination", "port"),
-    [("client", ALB_A, 443), ("client-newyork", ALB_A, 80), ("edge-lhr", ALB_A, 443), ("alb-shop-a", WEB_A, 80), ("alb-shop-a", WEB_B, 80), ("web-a", DATABASE, 5432), ("web-b", "198.18.3.10", 443)],
+    [("client", ALB_A, 443), ("client-newyork", ALB_A, 80), ("edge-lhr", ALB_A, 443), ("alb-shop-a", WEB_A, 80), ("alb-shop-a", WEB_B, 80), ("web-a", DATABASE, 5432), ("web-b", CLIENT, 443)],
 )
 def test_the_path_of_a_request_is_open(oracle, source, destination, port):
     assert verdict(tcp(oracle, source, destination, port))[0] == "delivered"
@@ -28,11 +32,11 @@ def test_the_path_of_a_request_is_open(oracle, source, destination, port):
     ("source", "destination", "port", "origin"),
     [
         ("client", ALB_A, 22, "sg-alb#ingress no rule"),
-        ("client", WEB_A, 80, "internet: nobody has 10.0.10.4"),
+        ("client", WEB_A, 80, f"internet: nobody has {WEB_A}"),
         ("web-a", WEB_B, 80, "sg-web#ingress no rule"),
         ("web-a", DATABASE, 22, "acl-database#*"),
         ("alb-shop-a", DATABASE, 5432, "acl-database#*"),
-        ("shop-db", "198.18.3.10", 443, "acl-database#*"),
+        ("shop-db", CLIENT, 443, "acl-database#*"),
     ],
 )
 def test_everything_beside_it_is_closed_by_a_named_rule(oracle, source, destination, port, origin):

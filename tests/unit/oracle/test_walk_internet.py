@@ -3,9 +3,10 @@
 from ipaddress import IPv4Address
 
 from testbed.model import Direction, ElasticIp, Instance, Protocol, Route, RouteTable, SecurityGroup, SecurityGroupRule, Subnet
-from testbed.oracle import Outcome, Probe, Stage
+from testbed.oracle import Oracle, Outcome, Probe, Stage
+from tests import addresses
 
-from .lab import BACK, FRONT, FRONT_PUBLIC, NAT_PUBLIC, PLAIN, USER, acl, allow, lab, origins, ping, tcp, udp, verdict
+from .lab import BACK, FRONT, FRONT_PUBLIC, NAT_PUBLIC, PLAIN, USER, acl, allow, lab, origins, ping, resolved, tcp, udp, verdict
 
 INBOUND, OUTBOUND = Direction.INBOUND, Direction.OUTBOUND
 
@@ -99,8 +100,8 @@ def test_a_stateless_acl_drops_the_answer_to_a_user():
 
 
 def test_a_public_address_in_a_private_subnet_lets_the_answer_leave_by_nat_and_be_lost():
-    oracle = lab(ElasticIp(id="eip-back", region="eu-west-1", instance_id="back"))
-    walk = tcp(oracle, "user", "198.51.100.10")
+    with_public_address = resolved(ElasticIp(id="eip-back", region="eu-west-1", instance_id="back"))
+    walk = tcp(Oracle(with_public_address), "user", addresses.public(with_public_address, "back"))
     assert walk.request.outcome is Outcome.DELIVERED
     assert verdict(walk) == ("dropped", "reply", "nat: the reply of a flow that did not come through it")
 

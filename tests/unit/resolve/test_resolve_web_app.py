@@ -8,6 +8,7 @@ import pytest
 
 from testbed.resolve import Resolved, resolve
 from testbed.resolve.resolved import TargetKind
+from tests.addresses import private
 from topologies.web_app import web_app
 
 
@@ -18,18 +19,19 @@ def resolved() -> Resolved:
 
 def test_every_interface_has_its_node_its_addresses_and_the_reason_of_its_public_one(resolved):
     assert [(i.id, i.node, i.device, str(i.address), str(i.public_address), i.public_origin) for i in resolved.interfaces] == [
-        ("eni-alb-shop-a", "alb-shop-a", "eth0", "10.0.0.4", "198.51.100.12", "auto-assigned"),
-        ("eni-alb-shop-b", "alb-shop-b", "eth0", "10.0.1.4", "198.51.100.13", "auto-assigned"),
-        ("eni-nat-a", "nat-a", "eth0", "10.0.0.5", "198.51.100.10", "eip-nat-a"),
-        ("eni-nat-b", "nat-b", "eth0", "10.0.1.5", "198.51.100.11", "eip-nat-b"),
-        ("eni-shop-db", "shop-db", "eth0", "10.0.20.4", "None", ""),
-        ("eni-web-a", "web-a", "eth0", "10.0.10.4", "None", ""),
-        ("eni-web-b", "web-b", "eth0", "10.0.11.4", "None", ""),
+        ("eni-alb-shop-a", "alb-shop-a", "eth0", "10.0.0.181", "198.51.100.23", "auto-assigned"),
+        ("eni-alb-shop-b", "alb-shop-b", "eth0", "10.0.1.26", "198.51.100.61", "auto-assigned"),
+        ("eni-nat-a", "nat-a", "eth0", "10.0.0.146", "198.51.100.50", "eip-nat-a"),
+        ("eni-nat-b", "nat-b", "eth0", "10.0.1.179", "198.51.100.154", "eip-nat-b"),
+        ("eni-shop-db", "shop-db", "eth0", "10.0.20.146", "None", ""),
+        ("eni-web-a", "web-a", "eth0", "10.0.10.252", "None", ""),
+        ("eni-web-b", "web-b", "eth0", "10.0.11.67", "None", ""),
     ]
 
 
 def test_a_mac_address_holds_the_vpc_and_the_address(resolved):
-    assert resolved.interfaces_of("web-a")[0].mac == "02:01:0a:00:0a:04"
+    (interface,) = resolved.interfaces_of("web-a")
+    assert interface.mac == f"02:01:{interface.address.packed.hex(':')}"
 
 
 def test_every_subnet_has_its_table_and_its_acl(resolved):
@@ -63,10 +65,10 @@ def test_routes_lead_to_what_they_name(resolved):
 
 def test_members_are_the_private_addresses_of_a_groups_interfaces(resolved):
     assert {group: [str(address) for address in addresses] for group, addresses in resolved.members} == {
-        "sg-alb": ["10.0.0.4", "10.0.1.4"],
-        "sg-db": ["10.0.20.4"],
+        "sg-alb": [private(resolved, "alb-shop-a"), private(resolved, "alb-shop-b")],
+        "sg-db": [private(resolved, "shop-db")],
         "sg-default-vpc-shop": [],
-        "sg-web": ["10.0.10.4", "10.0.11.4"],
+        "sg-web": [private(resolved, "web-a"), private(resolved, "web-b")],
     }
 
 

@@ -1,0 +1,187 @@
+"""One request of a client and its response, as an application sees them; and what an application must offer.
+
+An application hears nothing of framing: it gives a status, headers and a length if it knows one, and `Exchange` writes Content-Length, chunks, Connection
+and Date, or leaves the body out where there must be none (HEAD, 204, 304). Order and parsing are `server`'s.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Protocol
+
+from services.common.http.head import BODILESS_STATUSES, Headers, HttpDate, RequestHead, reason_phrase, serialise
+
+if TYPE_CHECKING:
+    from services.common.http.server import ServerConnection
+
+DATE = HttpDate()
+
+
+class RequestEvents(Protocol):
+    """What an application hears of an exchange after `handle`; set as `Exchange.events`."""
+
+    def request_continued(self, body: bytes, ended: bool) -> None:
+        """More of the request's body; `ended` with the last of it."""
+
+    def request_aborted(self) -> None:
+        """The client is gone, or its body was malformed: nothing more can be answered. Called at most once, never after the response's end."""
+
+    def response_paused(self) -> None:
+        """The client reads slowly: stop producing until `response_resumed`."""
+
+    def response_resumed(self) -> None:
+        """The client caught up."""
+
+
+class Application(Protocol):
+    """What answers requests."""
+
+    def handle(self, exchange: Exchange) -> None:
+        """A request's turn has come. Answer at once or later (`Exchange.respond`, or `start`/`write`/`finish`); set `events` if the body or the client's end matter."""
+
+    def refuse(self, connection: ServerConnection, status: int, reason: str) -> tuple[Headers, bytes]:
+        """The headers and body for a request that could not be parsed (`reason` is for the log)."""
+
+
+class Exchange:
+    """One request and its response.
+
+    `head` is the request's; `body` what has arrived of its body before `events` was set and `ended` whether that is all of it.
+    `upgrade` says that the client asks for a WebSocket. `received_at` is when the request's first bytes came (``perf_counter`` seconds).
+    `status` is the one sent, 0 before; `finished` that the response is out; `dispatched` is `server`'s; `sent_bytes` counts body bytes. `peer` and `local` are ``address:port``.
+    """
+
+    __slots__ = (
+        "_chunked", "_headless", "_started", "body", "connection", "dispatched", "ended", "events", "finished", "head", "keep_alive", "peer",
+        "received_at", "sent_bytes", "status", "upgrade",
+    )  # fmt: skip
+
+    def __init__(self, connection: ServerConnection, head: RequestHead, keep_alive: bool, received_at: float) -> None:
+        self.connection = connection
+        self.peer = connection.peer
+        self._chunked = False
+        self._headless = False
+        self._started = False
+        self.dispatched = False
+        self.head = head
+        self.keep_alive = keep_alive
+        self.received_at = received_at
+        self.body = b""
+        self.ended = False
+        self.events: RequestEvents | None = None
+        self.finished = False
+        self.upgrade = False
+        self.status = 0
+        self.sent_bytes = 0
+
+    @property
+    def started(self) -> bool:
+        """Whether the response's head was sent."""
+        return self._started
+
+    def respond(self, status: int, headers: Headers, body: bytes = b"", *, reason: bytes | None = None) -> None:
+        """Send a whole response. `headers` carry neither framing nor Connection; Date is added if missing."""
+        self.start(status, headers, length=len(body), body=body, ended=True, reason=reason)
+
+    def start(self, status: int, headers: Headers, *, length: int | None, body: bytes = b"", ended: bool = False, reason: bytes | None = None, date: bool = True) -> None:
+        """Send the response's head and its first body bytes in one write.
+
+        `length` is the whole body's in bytes, None if not known. For HEAD and 304 it is what Content-Length would have said; no body is sent whatever is given.
+        `date` False: `headers` have a Date already.
+        """
+        connection, head = self.connection, self.head
+        self._started = True
+        self.status = status
+        if connection.transport.is_closing():
+            return
+        lines = headers.copy()
+        self._headless = head.method == b"HEAD" or status in BODILESS_STATUSES
+        if length is not None:
+            if status != 204:
+                lines.append((b"Content-Length", b"%d" % length))
+        elif not self._headless:
+            if head.version == "1.1":
+                self._chunked = True
+                lines.append((b"Transfer-Encoding", b"chunked"))
+            else:
+                self.keep_alive = False
+        if date:
+            lines.append((b"Date", DATE.at(time.time())))
+        if connection.last:
+            self.keep_alive = False
+        lines.append((b"Connection", b"keep-alive" if self.keep_alive else b"close"))
+        head_bytes = serialise(b"HTTP/1.1 %d %b" % (status, reason_phrase(status) if reason is None else reason), lines)
+        if self._chunked or self._headless:
+            head_bytes += self._framed(body, ended)
+        elif body:
+            self.sent_bytes = len(body)
+            head_bytes += body
+        connection.write(head_bytes)
+        if ended:
+            self._end()
+
+    def write(self, body: bytes) -> None:
+        """More of the body."""
+        framed = self._framed(body, False)
+        if framed and not self.connection.transport.is_closing():
+            self.connection.write(framed)
+
+    def finish(self, body: bytes = b"") -> None:
+        """The last of the body; the exchange is over."""
+        framed = self._framed(body, True)
+        if framed and not self.connection.transport.is_closing():
+            self.connection.write(framed)
+        self._end()
+
+    def abort(self) -> None:
+        """Close the connection at once: the response cannot be completed, and the client must see that."""
+        self.finished = True
+        self.connection.transport.abort()
+
+    def close_after(self) -> None:
+        """End the connection after this response. Before `start`."""
+        self.keep_alive = False
+
+    def pause_request(self) -> None:
+        """Read no more of the request's body for now."""
+        self.connection.pause_reading()
+
+    def resume_request(self) -> None:
+        """Go on reading."""
+        self.connection.resume_reading()
+
+    def switch(self, headers: Headers, tunnel: Callable[[bytes], None]) -> None:
+        """Answer 101 with `headers` as they stand; from then on `tunnel` gets the client's bytes, and `send_raw` sends. Ends with `request_aborted`."""
+        self._started = True
+        self.status = 101
+        self.connection.write(serialise(b"HTTP/1.1 101 Switching Protocols", headers))
+        self.connection.enter_tunnel(tunnel)
+
+    def send_raw(self, data: bytes) -> None:
+        """Bytes to the client, after `switch`."""
+        self.sent_bytes += len(data)
+        self.connection.touch()
+        if not self.connection.transport.is_closing():
+            self.connection.write(data)
+
+    def close_tunnel(self) -> None:
+        """End a switched connection when what was sent is out."""
+        self.finished = True
+        self.connection.close()
+
+    def _framed(self, body: bytes, ended: bool) -> bytes:
+        if self._headless:
+            return b""
+        self.sent_bytes += len(body)
+        if not self._chunked:
+            return body
+        chunk = b"%x\r\n%b\r\n" % (len(body), body) if body else b""
+        return chunk + b"0\r\n\r\n" if ended else chunk
+
+    def _end(self) -> None:
+        self.finished = True
+        self.events = None  # it may hold this exchange: no cycle for the garbage collector
+        connection = self.connection
+        if not connection.advancing or not self.ended:
+            connection.exchange_finished(self)
