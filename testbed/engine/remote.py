@@ -25,6 +25,7 @@ from testbed.engine import codec, sandbox, state
 from testbed.engine.entering import Entry
 from testbed.engine.errors import RealiseError
 from testbed.engine.lines import receive_line, send_line
+from testbed.engine.preflight import check, missing
 from testbed.engine.status import ServiceStatus, Summary
 from testbed.plan import Plan
 
@@ -137,6 +138,7 @@ def launch(plan: Plan, name: str, source: str = "", progress: Callable[[str], No
     old = state.read(name)
     if old is not None and state.alive(old):
         raise LabExists(f"a lab {name!r} runs already", f"end it with `testbed down {name}`, or start this one with --name OTHER")
+    _refuse_a_machine_that_lacks()
     state.forget(name)
     path.mkdir(parents=True, mode=0o700)
     read, write = os.pipe2(os.O_CLOEXEC)
@@ -161,6 +163,12 @@ def launch(plan: Plan, name: str, source: str = "", progress: Callable[[str], No
         os.close(read)
         os.close(heard_write)
     return RemoteLab(record)
+
+
+def _refuse_a_machine_that_lacks() -> None:
+    lacking = missing(check())
+    if lacking:
+        raise RealiseError("this machine lacks what a lab needs: " + "; ".join(f"{c.name} ({c.detail})" for c in lacking), "; ".join(c.remedy for c in lacking if c.remedy))
 
 
 def end(name: str) -> bool:

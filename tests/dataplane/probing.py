@@ -26,6 +26,7 @@ PACKET_OUTGOING = 4
 SYN, RST = 0x02, 0x04
 MARK_BASE = 0x5A000000
 FIRST_SOURCE_PORT = 33000
+PORTS_PER_ATTEMPT = 5000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,9 +37,10 @@ class Seen:
     replied: bool
 
 
-def distinct(probes: Sequence[Probe]) -> tuple[Probe, ...]:
-    """The probes with a source port each that no other has, so that no two are one flow."""
-    return tuple(probe if probe.protocol is Protocol.ICMP else replace(probe, source_port=FIRST_SOURCE_PORT + number) for number, probe in enumerate(probes))
+def distinct(probes: Sequence[Probe], attempt: int = 0) -> tuple[Probe, ...]:
+    """The probes with a source port each that no other has, in no other attempt either, so that no two are one flow."""
+    first = FIRST_SOURCE_PORT + attempt * PORTS_PER_ATTEMPT
+    return tuple(probe if probe.protocol is Protocol.ICMP else replace(probe, source_port=first + number) for number, probe in enumerate(probes))
 
 
 def send(lab: Lab, hosts: Sequence[Node], probes: Sequence[Probe], udp_ports: Sequence[int], patience_s: float = 0.25) -> tuple[Seen, ...]:

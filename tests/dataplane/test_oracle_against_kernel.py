@@ -23,16 +23,27 @@ from topologies.web_app import web_app
 
 HOSTS = (NodeKind.INSTANCE, NodeKind.USER, NodeKind.LOAD_BALANCER, NodeKind.DATABASE)
 PROBES_PER_VPC = 25
+ATTEMPTS = 3
+PATIENCE_S = 0.2
 
 
 def disagreements(resolved: Resolved, asked: Sequence[Probe], compiled_from: Resolved | None = None) -> list[str]:
-    """Run the network, without its services, and say where kernel and oracle differ."""
+    """Run the network, without its services, and say where kernel and oracle differ.
+
+    A probe that differs is sent again as another flow, with more patience: a busy machine loses time, a wrong rule does not.
+    """
     oracle = Oracle(resolved)
     plan = replace(compile_plan(compiled_from or resolved), services=(), name="dataplane")
-    asked = distinct(asked)
+    hosts = [node for node in plan.nodes if node.kind in HOSTS]
     with Lab(plan) as lab:
-        seen = send(lab, [node for node in plan.nodes if node.kind in HOSTS], asked, SERVICE_PORTS)
-    return [difference for probe, saw in zip(asked, seen, strict=True) if (difference := _difference(oracle, probe, saw))]
+        for attempt in range(ATTEMPTS):
+            asked = distinct(asked, attempt)
+            seen = send(lab, hosts, asked, SERVICE_PORTS, patience_s=PATIENCE_S * 4**attempt)
+            differences = {probe: difference for probe, saw in zip(asked, seen, strict=True) if (difference := _difference(oracle, probe, saw))}
+            asked = tuple(differences)
+            if not asked:
+                break
+    return list(differences.values())
 
 
 def _difference(oracle: Oracle, probe: Probe, saw: Seen) -> str | None:

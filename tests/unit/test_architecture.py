@@ -34,7 +34,7 @@ class Allowance:
     never: tuple[str, ...] = ()
 
 
-EVERYTHING = Allowance(ours=("testbed", "topologies"), third_party=("*",))
+EVERYTHING = Allowance(ours=("testbed", "topologies", "services.*.config"), third_party=("*",))
 
 # Testbed's packages by name; a package that is not here may import nothing.
 TABLE = {
