@@ -22,14 +22,13 @@ def mininet_topos(build: Callable[[], Topology]) -> dict[str, Callable[[], Any]]
 
 
 def _move_into_sandbox() -> None:
-    from mininet.net import Mininet
-
     from testbed.engine import sandbox
+    from testbed.engine.topo import spare_the_host
 
     if not sandbox.inside():
         print("mn goes on inside a sandbox of its own: no root needed, nothing left behind", file=sys.stderr)  # noqa: T201
         sandbox.enter()
-    Mininet.inited = True  # its own initialisation writes sysctls of the host
+    spare_the_host()
 
 
 def _topo(build: Callable[[], Topology]) -> Any:

@@ -44,6 +44,8 @@ def apply(net: Any, topo: PlanTopo, old: Plan, new: Plan) -> Summary:
     for changed in replaced:
         net.delLink(_link(net, changed.old))
         net.addLink(changed.new.a.node, changed.new.b.node, cls=LabLink, spec=changed.new, delay_line=topo.delay_line)
+    for node in topo.built.values():
+        node.flush()
     gone = {(end.node, end.name) for link in (*change.links_removed, *(c.old for c in replaced)) for end in (link.a, link.b)}
     fresh = {(end.node, end.name) for changed in replaced for end in (changed.new.a, changed.new.b)}
     for node_change in change.nodes_changed:

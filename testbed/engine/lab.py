@@ -23,7 +23,7 @@ from testbed.engine.apply import apply
 from testbed.engine.errors import RealiseError
 from testbed.engine.nodes import LabNode
 from testbed.engine.status import ServiceStatus, Summary, status_of
-from testbed.engine.topo import PlanTopo
+from testbed.engine.topo import PlanTopo, spare_the_host
 from testbed.plan import Plan
 
 log = logging.getLogger(__name__)
@@ -48,7 +48,7 @@ class Lab:
             raise RealiseError("a lab starts only inside a sandbox", "call testbed.engine.sandbox.enter() first")
         self.capture_directory.mkdir(parents=True, exist_ok=True)
         setLogLevel("warning")
-        Mininet.inited = True  # its own initialisation writes sysctls of the host
+        spare_the_host()
         self._topo = PlanTopo(self.plan, self.state, self._progress)
         self._progress(f"building {len(self.plan.nodes)} nodes and {len(self.plan.links)} links")
         try:

@@ -95,12 +95,10 @@ class LabLink(Link):  # type: ignore[misc]
 
 
 def configure_end(end: Interface, node: LabNode) -> None:
-    """Bring up one interface that exists, with its addresses and sysctls."""
-    batch = netlink.Batch()
-    batch.up(node.indexes[end.name])
+    """Leave it to the node's next message to bring up one interface that exists, with its addresses; its sysctls are set at once."""
+    node.pending.up(node.indexes[end.name])
     for address in end.addresses:
-        batch.address(node.indexes[end.name], address)
-    node.namespace.netlink.send(batch)
+        node.pending.address(node.indexes[end.name], address)
     node.write_sysctls(sysctls_of(end))
 
 

@@ -31,7 +31,10 @@ SHELL = ("bash", "--norc", "--noediting", "-is")
 
 
 class LabNode(MininetNode):  # type: ignore[misc]
-    """A node of a lab. `spec` is the plan's; `indexes` are the kernel's interface numbers by name, filled in by the links; it enters itself into `registry`."""
+    """A node of a lab. `spec` is the plan's; `indexes` are the kernel's interface numbers by name, filled in by the links; it enters itself into `registry`.
+
+    Links leave the configuration of their ends in `pending`, so that one message configures a node however many links it has.
+    """
 
     def __init__(self, name: str, *, spec: Node, namespaces: NamespaceMaker, registry: dict[str, LabNode], **params: Any) -> None:
         self.spec = spec
@@ -39,6 +42,7 @@ class LabNode(MininetNode):  # type: ignore[misc]
         self.indexes: dict[str, int] = {"lo": netlink.LOOPBACK_INDEX}
         self._making: Future[Namespace] = namespaces.make(name, spec.sysctls)
         self._view: View | None = None
+        self.pending = netlink.Batch()
         super().__init__(name, **params)
 
     @classmethod
@@ -111,9 +115,15 @@ class LabNode(MininetNode):  # type: ignore[misc]
         with syscalls.network_namespace(self.namespace.descriptor):
             return socket.socket(family, kind, protocol)
 
+    def flush(self) -> None:
+        """Send what links have left to do here: their ends' addresses. Raises OSError naming what was refused."""
+        batch, self.pending = self.pending, netlink.Batch()
+        self.namespace.netlink.send(batch)
+
     def realise(self) -> None:
-        """Make the whole of `spec` true in the kernel. Raises OSError naming what was refused."""
-        self.namespace.netlink.send(configuration(self.spec, self.indexes))
+        """Make the whole of `spec` true in the kernel, in one batch. Raises OSError naming what was refused."""
+        configure(self.pending, self.spec, self.indexes)
+        self.flush()
         if self.spec.ruleset is not None:
             load(self.spec.ruleset, self.namespace.descriptor)
 
@@ -165,9 +175,8 @@ class ForwardingNode(LabNode, Switch):  # type: ignore[misc]
         return True
 
 
-def configuration(spec: Node, indexes: dict[str, int]) -> netlink.Batch:
-    """Everything of a node's plan that netlink configures, in the order that the kernel needs."""
-    batch = netlink.Batch()
+def configure(batch: netlink.Batch, spec: Node, indexes: dict[str, int]) -> None:
+    """Add everything of a node's plan that netlink configures, in the order that the kernel needs."""
     for address in spec.loopback:
         batch.address(netlink.LOOPBACK_INDEX, address)
     for neighbour in spec.neighbours:
@@ -176,7 +185,6 @@ def configuration(spec: Node, indexes: dict[str, int]) -> netlink.Batch:
         add_route(batch, route, indexes)
     for rule in spec.rules:
         batch.rule(priority=rule.priority, mark=rule.mark, mask=rule.mask, table=rule.table)
-    return batch
 
 
 def add_route(batch: netlink.Batch, route: Route, indexes: dict[str, int], *, delete: bool = False) -> None:

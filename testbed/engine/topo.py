@@ -8,12 +8,15 @@ starts after all others because its name sorts last.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+from mininet.net import Mininet
 from mininet.node import Switch
 from mininet.topo import Topo
+from mininet.util import numCores
 
 from testbed.engine.links import LabLink
 from testbed.engine.namespaces import NamespaceMaker
@@ -26,6 +29,12 @@ from testbed.plan import Plan
 
 SERVICES = "~services"
 """No AWS id has a tilde, so no node can have this name, and it sorts behind all of them."""
+
+
+def spare_the_host() -> None:
+    """Tell Mininet that it is initialised: its own initialisation writes sysctls of the host; and how many cores there are, for which it would start two programs."""
+    Mininet.inited = True
+    numCores.ncores = os.cpu_count()
 
 
 class PlanTopo(Topo):  # type: ignore[misc]

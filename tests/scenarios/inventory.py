@@ -38,7 +38,7 @@ def host() -> dict[str, list[str]]:
     return {
         "interfaces": sorted(line.split(":")[1] for line in subprocess.run(["ip", "-o", "link"], capture_output=True, text=True, check=True).stdout.splitlines()),
         "mounts": sorted(line.split()[4] for line in Path("/proc/self/mountinfo").read_text().splitlines()),
-        "namespaces": sorted(os.listdir("/run/netns")) if Path("/run/netns").is_dir() else [],
+        "namespaces": sorted(path.name for path in Path("/run/netns").iterdir()) if Path("/run/netns").is_dir() else [],
         "ipc": sorted(line for line in subprocess.run(["ipcs"], capture_output=True, text=True, check=True).stdout.splitlines() if line.startswith("0x")),
-        "shared memory": sorted(os.listdir("/dev/shm")),
+        "shared memory": sorted(path.name for path in Path("/dev/shm").iterdir()),
     }

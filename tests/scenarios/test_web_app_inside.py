@@ -36,7 +36,8 @@ pytestmark = [pytest.mark.packets, pytest.mark.topology.with_args(shop_with_visi
 
 def ping(lab, source, destination, packet_bytes):
     """One echo request of a size, not to be fragmented; what ping says."""
-    return lab[source].run("ping", "-c1", "-W1", "-M", "do", "-s", str(packet_bytes - IP_AND_ICMP_BYTES), str(lab[destination].address)).out
+    done = lab[source].run("ping", "-c1", "-W1", "-M", "do", "-s", str(packet_bytes - IP_AND_ICMP_BYTES), str(lab[destination].address))
+    return done.out + done.err
 
 
 def test_traceroute_shows_the_nat_gateway_and_neither_the_vpcs_router_nor_the_internet_gateway(lab):
