@@ -30,6 +30,10 @@ def config_class(kind: str) -> type[Any]:
     return importlib.import_module(f"services.{kind}.config").Config  # type: ignore[no-any-return]
 
 
+def _read(kind: str, config_file: Path) -> Any:
+    return decode(config_file.read_bytes(), config_class(kind))
+
+
 def main(kind: str) -> int:
     """The command line of one kind of daemon; returns the exit code."""
     parser = argparse.ArgumentParser(prog=f"python -m services.{kind}", description=importlib.import_module(f"services.{kind}.config").__doc__)
@@ -39,7 +43,7 @@ def main(kind: str) -> int:
     arguments = parser.parse_args()
     logging.basicConfig(level=logging.INFO, format="%(levelname)s %(name)s: %(message)s")
     try:
-        config = decode(arguments.config.read_bytes(), config_class(kind))
+        config = _read(kind, arguments.config)
     except (OSError, ConfigError) as error:
         print(f"{arguments.config}: {error}", file=sys.stderr)
         return EXIT_CONFIG
@@ -98,7 +102,7 @@ async def _serve(server: ModuleType, kind: str, config: Any, runtime: Runtime, c
 
 async def _reload(kind: str, runtime: Runtime, config_file: Path) -> None:
     try:
-        config = decode(config_file.read_bytes(), config_class(kind))
+        config = _read(kind, config_file)
     except (OSError, ConfigError) as error:
         log.error("%s: %s; the old configuration stays in force", config_file, error)
         return
