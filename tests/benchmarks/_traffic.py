@@ -212,7 +212,7 @@ def _checksum(data: bytes) -> int:
 
 def _received_packets(path: Path) -> int:
     """What the sink's interface has counted."""
-    with syscalls.network_namespace(path.lab.node(path.sink).namespace.descriptor), open("/proc/thread-self/net/dev") as counters:
+    with syscalls.network_namespace(path.lab.node(path.sink).namespace.descriptor), Path("/proc/thread-self/net/dev").open() as counters:
         for line in counters:
             name, _, numbers = line.partition(":")
             if name.strip() == path.sink_end.name:
