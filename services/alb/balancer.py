@@ -13,7 +13,10 @@ from __future__ import annotations
 import random
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Protocol
+
+import msgspec
 
 from services.alb.answer import SERVER, page, phrase
 from services.alb.config import Action, ListenerConfig, Rule
@@ -23,7 +26,7 @@ from services.alb.request_log import Record, RequestLog
 from services.alb.rule import RuleSet
 from services.alb.target_group import RunningGroup
 from services.common.http import Call, Exchange, Failure, Headers, ResponseHead, ServerConnection, UpstreamRequest
-from services.common.http.head import HOP_BY_HOP, RequestHead, end_to_end
+from services.common.http.head import BODILESS_STATUSES, HOP_BY_HOP, RequestHead, end_to_end, field_lines
 
 _NOT_PASSED_ON = HOP_BY_HOP | {b"content-length"}
 _CLIENT_CLOSED = 460
@@ -34,6 +37,18 @@ class Groups(Protocol):
     """The target groups in force, by id."""
 
     def __getitem__(self, group: str, /) -> RunningGroup: ...
+
+
+@dataclass(slots=True)
+class Prepared:
+    """What a request's fields say to a listener with `rules`; `lines` are those for the target, on the wire, but for the trace."""
+
+    rules: RuleSet
+    host: bytes
+    lines: bytes
+    trace: bytes | None
+    cf_id: bytes | None
+    too_many_addresses: bool
 
 
 class ListenerApplication:
@@ -48,7 +63,7 @@ class ListenerApplication:
 
     def configure(self, config: ListenerConfig, dns_name: str) -> None:
         """Take these rules from the next request on."""
-        self._rules = RuleSet(config.rules)
+        self._rules = RuleSet(config.rules)  # also tells what was prepared under these rules from what was before
         self._dns_name = dns_name.lower().encode()
         self._port = config.listen.port
         self._port_text = str(config.listen.port).encode()
@@ -58,38 +73,42 @@ class ListenerApplication:
 
     def handle(self, exchange: Exchange) -> None:
         head = exchange.head
-        fields = head.fields
-        host_field, target = _host_and_target(head)
-        host = host_name(host_field) if host_field else self._dns_name
-        traced = trace(fields.get(b"x-amzn-trace-id"), epoch_s=int(time.time()), random_bits=self._random_bits(96))
-        record = Record(traced.root, fields.get(b"x-amz-cf-id"), host)
+        repeatable = head.repeatable
+        prepared = repeatable.prepared if repeatable is not None else None
+        if not isinstance(prepared, Prepared) or prepared.rules is not self._rules:
+            prepared = self._prepare(head, exchange.connection.peer_address)
+            if repeatable is not None:
+                repeatable.prepared = prepared
+        target = head.target if repeatable is not None else _host_and_target(head)[1]
+        traced = trace(prepared.trace, epoch_s=int(time.time()), random_bits=self._random_bits(96))
+        record = Record(traced.root, prepared.cf_id, prepared.host)
         if exchange.received_at - exchange.connection.opened_at > self._keep_alive_s:
             exchange.close_after()
         if head.method == b"TRACE":
             self._refuse_with(exchange, record, 405, "TRACE")
         elif not target.startswith(b"/") and not (target == b"*" and head.method == b"OPTIONS"):
             self._refuse_with(exchange, record, 400, "not a request target")
-        elif too_many_addresses(fields.get(b"x-forwarded-for")):
+        elif prepared.too_many_addresses:
             self._refuse_with(exchange, record, 463, "more than 30 addresses in X-Forwarded-For")
         else:
-            rule = self._rules.select(host, target.partition(b"?")[0], fields)
+            rule = self._rules.select(prepared.host, target.partition(b"?")[0], head.fields)
             record.rule = rule.origin
             if rule.action.forward is not None:
-                headers = target_headers(
-                    head,
-                    host=host_for_target(host, self._port),
-                    client=exchange.connection.peer_address,
-                    protocol=self._protocol,
-                    port=self._port_text,
-                    trace_value=traced.value,
-                )
-                self._forward(exchange, record, rule.action.forward.target_group, target, headers)
+                self._forward(exchange, record, rule.action.forward.target_group, target, b"%bX-Amzn-Trace-Id: %b\r\n" % (prepared.lines, traced.value))
             else:
-                self._answer(exchange, record, rule, host, target)
+                self._answer(exchange, record, rule, prepared.host, target)
 
     def refuse(self, connection: ServerConnection, status: int, reason: str) -> tuple[Headers, bytes]:
         self.log.refused(connection.peer, status, reason)
         return page(status)
+
+    def _prepare(self, head: RequestHead, client: bytes) -> Prepared:
+        fields = head.fields
+        host_field = _host_and_target(head)[0]
+        host = host_name(host_field) if host_field else self._dns_name
+        headers = target_headers(head, host=host_for_target(host, self._port), client=client, protocol=self._protocol, port=self._port_text)
+        forwarded_for = fields.get(b"x-forwarded-for")
+        return Prepared(self._rules, host, field_lines(headers), fields.get(b"x-amzn-trace-id"), fields.get(b"x-amz-cf-id"), too_many_addresses(forwarded_for))
 
     # -- actions
 
@@ -125,7 +144,7 @@ class ListenerApplication:
             raise ValueError(f"rule {rule.origin}: an action without any of the three")
         self.log.finished(exchange, record, exchange.status)
 
-    def _forward(self, exchange: Exchange, record: Record, group_id: str, target: bytes, headers: Headers) -> None:
+    def _forward(self, exchange: Exchange, record: Record, group_id: str, target: bytes, lines: bytes) -> None:
         record.action, record.target_group = "forward", group_id
         running = self._groups[group_id].select()
         if running is None:
@@ -133,34 +152,26 @@ class ListenerApplication:
             return
         record.target = running
         head = exchange.head
-        length = head.fields.get(b"content-length")
-        request = UpstreamRequest(
-            head.method,
-            target,
-            headers,
-            exchange.body,
-            exchange.ended,
-            content_length=int(length) if length is not None and not exchange.upgrade else None,
-            chunked=length is None and b"transfer-encoding" in head.fields,
-            upgrade=exchange.upgrade,
-        )
+        request = UpstreamRequest(head.method, target, [], exchange.body, exchange.ended, lines)
+        if head.repeatable is None:  # else there is neither a body nor an upgrade
+            length = head.fields.get(b"content-length")
+            request.content_length = int(length) if length is not None and not exchange.upgrade else None
+            request.chunked = length is None and b"transfer-encoding" in head.fields
+            request.upgrade = exchange.upgrade
         forwarding = Forwarding(self, exchange, record)
         exchange.events = forwarding
         call = forwarding.call = running.pool.send(request, forwarding)
         record.timings = call.timings
 
 
-class Forwarding:
+class Forwarding(msgspec.Struct, eq=False):
     """A request on its way to a target and the response on its way back: `RequestEvents` of the client's side, `Receiver` of the target's."""
 
-    __slots__ = ("_application", "_exchange", "_over", "_record", "call")
-
-    def __init__(self, application: ListenerApplication, exchange: Exchange, record: Record) -> None:
-        self._application = application
-        self._exchange = exchange
-        self._record = record
-        self._over = False
-        self.call: Call
+    _application: ListenerApplication
+    _exchange: Exchange
+    _record: Record
+    call: Call = None  # type: ignore[assignment]  # set as soon as it is sent
+    _over: bool = False
 
     # -- from the client
 
@@ -197,11 +208,19 @@ class Forwarding:
             if body:
                 exchange.send_raw(body)
             return
-        fields = head.fields
-        headers = end_to_end(head.headers, fields, _NOT_PASSED_ON)
         if ended:
             self._done(head.status)
-        exchange.start(head.status, headers, length=head.content_length, body=body, ended=ended, reason=head.reason, date=b"date" not in fields)
+        if head.passed_on is not None:
+            exchange.pass_on(head.status, head.passed_on, body, ended)
+            return
+        fields, length = head.fields, head.content_length
+        headers = end_to_end(head.headers, fields, _NOT_PASSED_ON)
+        if length is None or b"date" not in fields or head.status in BODILESS_STATUSES:
+            exchange.start(head.status, headers, length=length, body=body, ended=ended, reason=head.reason, date=b"date" not in fields)
+            return
+        headers.append((b"Content-Length", b"%d" % length))
+        head.passed_on = b"HTTP/1.1 %d %b\r\n%b" % (head.status, head.reason, field_lines(headers))
+        exchange.pass_on(head.status, head.passed_on, body, ended)
 
     def response_continued(self, body: bytes, ended: bool) -> None:
         exchange = self._exchange

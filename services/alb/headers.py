@@ -9,7 +9,7 @@ NOT MODELLED: the X-Forwarded-For modes preserve and remove, the client port in 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import msgspec
 
 from services.common.http.head import HOP_BY_HOP, Headers, RequestHead, end_to_end
 
@@ -18,8 +18,7 @@ _REPLACED = HOP_BY_HOP | frozenset({b"host", b"x-forwarded-for", b"x-forwarded-p
 _DEFAULT_PORTS = (80, 443)
 
 
-@dataclass(slots=True)
-class Trace:
+class Trace(msgspec.Struct, gc=False):
     """`value` is the header's; `root` is its Root."""
 
     value: bytes
@@ -57,8 +56,8 @@ def too_many_addresses(forwarded_for: bytes | None) -> bool:
     return forwarded_for is not None and forwarded_for.count(b",") >= MOST_FORWARDED_ADDRESSES
 
 
-def target_headers(head: RequestHead, *, host: bytes, client: bytes, protocol: bytes, port: bytes, trace_value: bytes) -> Headers:
-    """The headers for the target. `client` is the address of the TCP peer; framing and Connection are not in it."""
+def target_headers(head: RequestHead, *, host: bytes, client: bytes, protocol: bytes, port: bytes) -> Headers:
+    """The headers for the target, but for the trace, which comes last. `client` is the address of the TCP peer; framing and Connection are not in it."""
     fields = head.fields
     headers = end_to_end(head.headers, fields, _REPLACED)
     forwarded_for = fields.get(b"x-forwarded-for")
@@ -67,6 +66,5 @@ def target_headers(head: RequestHead, *, host: bytes, client: bytes, protocol: b
         (b"X-Forwarded-For", b"%b, %b" % (forwarded_for, client) if forwarded_for else client),
         (b"X-Forwarded-Proto", protocol),
         (b"X-Forwarded-Port", port),
-        (b"X-Amzn-Trace-Id", trace_value),
     )
     return headers

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import asyncio
 import time
-from dataclasses import dataclass
+
+import msgspec
 
 from services.alb.target_group import RunningTarget
 from services.common.events import ALB_REQUEST, EventLog
@@ -17,8 +18,7 @@ from services.common.http import Exchange, Timings
 GATHER_S = 0.005
 
 
-@dataclass(slots=True)
-class Record:
+class Record(msgspec.Struct):
     """What the event of one request says, gathered on the way. Texts are as they came, in bytes."""
 
     trace_id: bytes
@@ -31,6 +31,33 @@ class Record:
     timings: Timings | None = None
     target_status: int | None = None
     error_reason: str | None = None
+
+
+class _Told(msgspec.Struct, gc=False):
+    """An ALB_REQUEST event as it is written."""
+
+    t: float
+    service: str
+    event: str
+    trace_id: str | None
+    cf_id: str | None
+    method: str | None
+    host: str | None
+    uri: str | None
+    status: int
+    target_status: int | None
+    rule: str | None
+    action: str | None
+    target_group: str | None
+    target: str | None
+    target_peer: str | None
+    local: str | None
+    peer: str
+    connect_ms: float | None
+    target_wait_ms: float | None
+    target_reused: bool | None
+    duration_ms: float | None
+    error_reason: str | None
 
 
 class RequestLog:
@@ -50,38 +77,44 @@ class RequestLog:
     def refused(self, peer: str, status: int, reason: str) -> None:
         """Something that could not be parsed was refused."""
         self.flush()  # what ended before is told of before
-        self._events.emit(
-            ALB_REQUEST, trace_id=None, cf_id=None, method=None, host=None, uri=None, status=status, target_status=None, rule=None, action=None, target_group=None,
-            target=None, target_peer=None, local=None, peer=peer, connect_ms=None, target_wait_ms=None, target_reused=None, duration_ms=None, error_reason=reason,
+        self._events.append(
+            _Told(
+                round(time.time(), 6), self._events.service, ALB_REQUEST, None, None, None, None, None, status, None, None, None, None, None, None, None, peer,
+                None, None, None, None, reason,
+            )
         )  # fmt: skip
 
     def flush(self) -> None:
         """Tell of all that is gathered."""
         gathered, self._finished = self._finished, []
+        append, service = self._events.append, self._events.service
         for ended_at, duration_s, exchange, record, status in gathered:
-            head, target, timings = exchange.head, record.target, record.timings or _NONE
-            self._events.emit(
-                ALB_REQUEST,
-                t=round(ended_at, 6),
-                trace_id=record.trace_id.decode("latin-1"),
-                cf_id=None if record.cf_id is None else record.cf_id.decode("latin-1"),
-                method=head.method.decode("latin-1"),
-                host=record.host.decode("latin-1"),
-                uri=head.target.decode("latin-1"),
-                status=status,
-                target_status=record.target_status,
-                rule=record.rule,
-                action=record.action,
-                target_group=record.target_group,
-                target=target.target.id if target is not None else None,
-                target_peer=timings.peer or None,
-                local=timings.local or None,
-                peer=exchange.peer,
-                connect_ms=_milliseconds(timings.connect_ms),
-                target_wait_ms=_milliseconds(timings.wait_ms),
-                target_reused=timings.reused if record.timings is not None else None,
-                duration_ms=_milliseconds(duration_s * 1000),
-                error_reason=record.error_reason,
+            head, target, timings, cf_id = exchange.head, record.target, record.timings or _NONE, record.cf_id
+            append(
+                _Told(
+                    round(ended_at, 6),
+                    service,
+                    ALB_REQUEST,
+                    record.trace_id.decode("latin-1"),
+                    None if cf_id is None else cf_id.decode("latin-1"),
+                    head.method.decode("latin-1"),
+                    record.host.decode("latin-1"),
+                    head.target.decode("latin-1"),
+                    status,
+                    record.target_status,
+                    record.rule,
+                    record.action,
+                    record.target_group,
+                    None if target is None else target.target.id,
+                    timings.peer or None,
+                    timings.local or None,
+                    exchange.connection.peer,
+                    _milliseconds(timings.connect_ms),
+                    _milliseconds(timings.wait_ms),
+                    None if record.timings is None else timings.reused,
+                    _milliseconds(duration_s * 1000),
+                    record.error_reason,
+                )
             )
 
 

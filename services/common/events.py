@@ -42,7 +42,7 @@ class EventLog:
     """
 
     def __init__(self, service: str, descriptor: int) -> None:
-        self._service = service
+        self.service = service
         self._descriptor = descriptor
         self._encoder = msgspec.json.Encoder(enc_hook=str)
         self._lines: list[bytes] = []
@@ -50,7 +50,14 @@ class EventLog:
 
     def emit(self, event: str, **fields: Any) -> None:
         """Append one event. Values are JSON's; addresses become strings."""
-        self._lines.append(self._encoder.encode({"t": round(time.time(), 6), "service": self._service, "event": event, **fields}))
+        self._take(self._encoder.encode({"t": round(time.time(), 6), "service": self.service, "event": event, **fields}))
+
+    def append(self, event: msgspec.Struct) -> None:
+        """Append one event that is whole already: `t`, `service` and `event` are its first fields, and `service` is `self.service`. Cheaper than `emit`."""
+        self._take(self._encoder.encode(event))
+
+    def _take(self, line: bytes) -> None:
+        self._lines.append(line)
         if self.flush_soon is None:
             self.flush()
         elif len(self._lines) == 1:

@@ -47,12 +47,12 @@ def apply(net: Any, topo: PlanTopo, old: Plan, new: Plan) -> Summary:
     for node in topo.built.values():
         node.flush()
     gone = {(end.node, end.name) for link in (*change.links_removed, *(c.old for c in replaced)) for end in (link.a, link.b)}
-    fresh = {(end.node, end.name) for changed in replaced for end in (changed.new.a, changed.new.b)}
+    disturbed = {(end.node, end.name) for changed in change.links_changed for end in (changed.new.a, changed.new.b)}
     for node_change in change.nodes_changed:
         _change_node(topo.built[node_change.name], node_change, {device for name, device in gone if name == node_change.name})
     for name, node in topo.built.items():
         node.spec = specs[name]
-        _restore(node, {device for owner, device in fresh if owner == name}, change)
+        _restore(node, {device for owner, device in disturbed if owner == name})
     for added in change.nodes_added:
         topo.built[added.name].realise()
     topo.wires.change(topo.userspace_wires(new))
@@ -118,19 +118,14 @@ def _change_node(node: LabNode, change: NodeChange, gone: set[str]) -> None:
         node.forget_view()
 
 
-def _restore(node: LabNode, fresh: set[str], change: Change) -> None:
-    """Put back what hung on a node's interfaces that were made anew, and is not among what the change adds anyway."""
-    if not fresh:
-        return
-    added = next((c for c in change.nodes_changed if c.name == node.name), None)
-    new_routes = set(added.routes.added) if added else set()
-    new_neighbours = set(added.neighbours.added) if added else set()
-    batch = netlink.Batch()
+def _restore(node: LabNode, disturbed: set[str]) -> None:
+    """Put back what hung on interfaces that were made anew or readdressed: the kernel takes routes and neighbours away with them."""
+    batch = netlink.Batch(may_exist=True)
     for neighbour in node.spec.neighbours:
-        if neighbour.device in fresh and neighbour not in new_neighbours:
+        if neighbour.device in disturbed:
             batch.neighbour(node.indexes[neighbour.device], neighbour.address, neighbour.mac)
     for route in sorted(node.spec.routes, key=nearest_first):
-        if route.device in fresh and route not in new_routes:
+        if route.device in disturbed:
             add_route(batch, route, node.indexes)
     node.namespace.netlink.send(batch)
 

@@ -20,6 +20,7 @@ class Authority:
 
     def __init__(self) -> None:
         self._ca: trustme.CA | None = None
+        self._issued: dict[str, tuple[str, ...]] = {}
 
     def publish(self) -> None:
         """Write the authority's own certificate where the nodes' programs look for it."""
@@ -27,9 +28,10 @@ class Authority:
         self._root().cert_pem.write_to_path(str(CA_FILE))
 
     def issue(self, certificate: Certificate) -> None:
-        """Make a certificate's files, unless they are there already. Raises OSError."""
-        if Path(certificate.certificate_file).exists():
+        """Make a certificate's files, unless one for the same names is there already. Raises OSError."""
+        if self._issued.get(certificate.certificate_file) == certificate.host_names:
             return
+        self._issued[certificate.certificate_file] = certificate.host_names
         issued = self._root().issue_cert(*certificate.host_names, common_name=certificate.host_names[0])
         Path(certificate.certificate_file).parent.mkdir(parents=True, exist_ok=True)
         for number, blob in enumerate(issued.cert_chain_pems):

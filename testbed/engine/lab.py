@@ -9,11 +9,12 @@ What happens at start, in order:
 from __future__ import annotations
 
 import logging
+import shutil
 import socket
 import subprocess
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 from mininet.log import setLogLevel
 from mininet.net import Mininet
@@ -27,10 +28,14 @@ from testbed.engine.topo import PlanTopo, spare_the_host
 from testbed.plan import Plan
 
 log = logging.getLogger(__name__)
+OF_ONE_LAB = ("config", "etc", "rds", "tls")
+"""Folders under /run/testbed that an earlier lab of this sandbox may have left: its keys, its databases."""
 
 
 class Lab:
-    """One plan, running. `net` is the live Mininet network; `state` holds logs and captures."""
+    """One plan, running. `net` is the live Mininet network; `state` holds logs and captures. A sandbox holds one lab with services at a time."""
+
+    _running: ClassVar[Lab | None] = None
 
     def __init__(self, plan: Plan, *, name: str | None = None, state: Path | None = None, progress: Callable[[str], None] = lambda _: None) -> None:
         self.plan = plan
@@ -46,6 +51,8 @@ class Lab:
         """Build and start everything; on failure nothing is left. Raises RealiseError."""
         if not sandbox.inside():
             raise RealiseError("a lab starts only inside a sandbox", "call testbed.engine.sandbox.enter() first")
+        if self.plan.services:
+            self._take_run_folder()
         self.capture_directory.mkdir(parents=True, exist_ok=True)
         setLogLevel("warning")
         spare_the_host()
@@ -67,12 +74,22 @@ class Lab:
         """End the services and let every namespace go."""
         if self._topo is None:
             return
+        if Lab._running is self:
+            Lab._running = None
         self._topo.supervisor.stop()
         self._topo.wires.stop()
         for node in self.nodes.values():
             node.terminate()
         self._topo.namespaces.close()
         self._topo, self.net = None, None
+
+    def _take_run_folder(self) -> None:
+        """Be the one lab whose services use /run/testbed, and find there nothing of an earlier one."""
+        if Lab._running is not None:
+            raise RealiseError(f"lab {Lab._running.name} runs in this sandbox already", "leave its `with` block first, or start the other one by `testbed up`")
+        Lab._running = self
+        for folder in (*(sandbox.RUN / name for name in OF_ONE_LAB), self.log_directory):
+            shutil.rmtree(folder, ignore_errors=True)
 
     def __enter__(self) -> Lab:
         self.start()

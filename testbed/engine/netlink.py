@@ -9,6 +9,7 @@ Layouts: Linux UAPI rtnetlink.h, if_link.h, fib_rules.h, neighbour.h.
 
 from __future__ import annotations
 
+import errno
 import os
 import socket
 import struct
@@ -45,6 +46,11 @@ _LINK = struct.Struct("=BxHiII")
 _ADDRESS = struct.Struct("=BBBBi")
 _ROUTE = struct.Struct("=BBBBBBBBI")
 _NEIGHBOUR = struct.Struct("=BxxxiHBB")
+
+
+GONE = frozenset({errno.ENOENT, errno.ESRCH, errno.ENODEV, errno.EADDRNOTAVAIL})
+Request = tuple[int, int, bytes, frozenset[int]]
+"""Type, flags, payload, and the errors that do not matter."""
 
 
 class NetlinkError(OSError):
@@ -84,10 +90,10 @@ class Socket:
         for first in range(0, len(batch.requests), Batch.AT_ONCE):
             self._send(batch.requests[first : first + Batch.AT_ONCE], batch.meanings[first : first + Batch.AT_ONCE])
 
-    def _send(self, requests: list[tuple[int, int, bytes]], meanings: list[str]) -> None:
+    def _send(self, requests: list[Request], meanings: list[str]) -> None:
         last = len(requests) - 1
         message = bytearray()
-        for number, (kind, flags, payload) in enumerate(requests):
+        for number, (kind, flags, payload, _) in enumerate(requests):
             flags |= NLM_F_REQUEST | (NLM_F_ACK if number == last else 0)
             message += _HEADER.pack(_HEADER.size + len(payload), kind, flags, number, 0) + payload + b"\0" * (-len(payload) % 4)
         self._socket.send(message)
@@ -99,7 +105,7 @@ class Socket:
                 length, kind, _, number, _ = _HEADER.unpack_from(answer, offset)
                 if kind == NLMSG_ERROR:
                     error = -struct.unpack_from("=i", answer, offset + _HEADER.size)[0]
-                    if error and refused is None:
+                    if error and error not in requests[number][3] and refused is None:
                         refused = NetlinkError(error, f"{meanings[number]}: {os.strerror(error)}")
                     if number == last:
                         if refused is not None:
@@ -120,16 +126,22 @@ class Socket:
 
 
 class Batch:
-    """Requests to one namespace, in order, each with its meaning in words for the error message."""
+    """Requests to one namespace, in order, each with its meaning in words for the error message.
+
+    What is to be deleted may be gone already, since the kernel takes routes away with the address or interface that they need. With `may_exist`, what is
+    to be added may be there already.
+    """
 
     AT_ONCE = 256
 
-    def __init__(self) -> None:
-        self.requests: list[tuple[int, int, bytes]] = []
+    def __init__(self, *, may_exist: bool = False) -> None:
+        self.tolerated = frozenset({errno.EEXIST}) if may_exist else frozenset[int]()
+        self.requests: list[Request] = []
         self.meanings: list[str] = []
 
     def _add(self, kind: int, flags: int, payload: bytes, meaning: str) -> None:
-        self.requests.append((kind, flags, payload))
+        deletes = kind in (RTM_DELADDR, RTM_DELROUTE, RTM_DELNEIGH, RTM_DELRULE)
+        self.requests.append((kind, flags, payload, GONE if deletes else self.tolerated))
         self.meanings.append(meaning)
 
     def veth(self, a: VethEnd, b: VethEnd) -> None:

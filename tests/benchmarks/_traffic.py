@@ -14,6 +14,7 @@ import socket
 import statistics
 import struct
 import time
+from pathlib import Path
 from types import TracebackType
 
 from testbed.engine import syscalls
@@ -33,7 +34,7 @@ RESET_ON_CLOSE = struct.pack("ii", 1, 0)
 _fork = multiprocessing.get_context("fork")
 
 
-class Path:
+class Way:
     """The way from instance `source` to instance `sink` of a running lab. A context: it opens a listener that accepts and closes, for `flows_per_s`."""
 
     def __init__(self, lab: Lab, source: str, sink: str) -> None:
@@ -42,7 +43,7 @@ class Path:
         self.sink_end, _ = _ends(lab, sink)
         self.source_address, self.sink_address = (end.addresses[0].ip for end in (self.source_end, self.sink_end))
 
-    def __enter__(self) -> Path:
+    def __enter__(self) -> Way:
         self.listener = self.lab.socket(self.sink, socket.AF_INET, socket.SOCK_STREAM)
         self.listener.bind(("0.0.0.0", PORT))
         self.listener.listen(2 * FLOWS)
@@ -56,7 +57,7 @@ class Path:
         self.listener.close()
 
 
-def throughput_gbit_s(path: Path) -> float:
+def throughput_gbit_s(path: Way) -> float:
     """One TCP connection at full speed; the receiver counts and drops."""
     listener = path.lab.socket(path.sink, socket.AF_INET, socket.SOCK_STREAM)
     with listener:
@@ -76,7 +77,7 @@ def throughput_gbit_s(path: Path) -> float:
     return received * 8 / took_s / 1e9
 
 
-def packets_per_s(path: Path) -> float:
+def packets_per_s(path: Way) -> float:
     """64-byte UDP packets that reach the sink's interface, per second of the sending core."""
     with path.lab.socket(path.source, socket.AF_INET, socket.SOCK_DGRAM) as near, path.lab.socket(path.sink, socket.AF_INET, socket.SOCK_DGRAM) as far:
         near.bind((str(path.source_address), PORT))
@@ -101,7 +102,7 @@ def packets_per_s(path: Path) -> float:
     return arrived / took_s
 
 
-def flows_per_s(path: Path) -> float:
+def flows_per_s(path: Way) -> float:
     """TCP connections made and reset one after the other, per second of the connecting core."""
     peer = (str(path.sink_address), PORT)
     with syscalls.network_namespace(path.lab.node(path.source).namespace.descriptor):
@@ -116,7 +117,7 @@ def flows_per_s(path: Path) -> float:
     return FLOWS / took_s
 
 
-def round_trip_us(path: Path) -> float:
+def round_trip_us(path: Way) -> float:
     """The median time of a ping."""
     with path.lab.socket(path.source, socket.AF_INET, socket.SOCK_RAW, socket.IPPROTO_ICMP) as sock:
         sock.connect((str(path.sink_address), 0))
@@ -132,7 +133,7 @@ def round_trip_us(path: Path) -> float:
     return statistics.median(times) / 1000
 
 
-def udp_round_trip_us(path: Path) -> float:
+def udp_round_trip_us(path: Way) -> float:
     with path.lab.socket(path.source, socket.AF_INET, socket.SOCK_DGRAM) as near, path.lab.socket(path.sink, socket.AF_INET, socket.SOCK_DGRAM) as far:
         far.bind((str(path.sink_address), PORT+2))
         def echo():
@@ -194,7 +195,7 @@ def _ends(lab: Lab, node: str) -> tuple[Interface, Interface]:
     raise LookupError(f"{node} has no link")
 
 
-def _frame(path: Path) -> bytes:
+def _frame(path: Way) -> bytes:
     """The next packet of the flow from PORT to PORT. UDP over IPv4 may go without a checksum."""
     payload = bytes(FRAME_BYTES - 14 - 20 - 8)
     udp = struct.pack("!HHHH", PORT, PORT, 8 + len(payload), 0) + payload
@@ -210,7 +211,7 @@ def _checksum(data: bytes) -> int:
     return ~(total + (total >> 16)) & 0xFFFF
 
 
-def _received_packets(path: Path) -> int:
+def _received_packets(path: Way) -> int:
     """What the sink's interface has counted."""
     with syscalls.network_namespace(path.lab.node(path.sink).namespace.descriptor), Path("/proc/thread-self/net/dev").open() as counters:
         for line in counters:
@@ -240,6 +241,6 @@ def _accept_and_close(listener: socket.socket) -> None:
         listener.accept()[0].close()
 
 
-def _await_empty(path: Path) -> None:
+def _await_empty(path: Way) -> None:
     """Until the listener has taken all connections."""
     time.sleep(0.05)

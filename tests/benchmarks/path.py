@@ -141,7 +141,7 @@ def _path(rules: int, name: str, *, filtered: bool) -> Iterator[Any]:
     from testbed.compile import compile_plan
     from testbed.engine.lab import Lab
     from testbed.resolve import resolve
-    from tests.benchmarks._traffic import Path as Way
+    from tests.benchmarks._traffic import Way
 
     plan = replace(compile_plan(resolve(topology(rules, name))), services=())
     if not filtered:

@@ -13,6 +13,7 @@ from testbed.lab import Lab
 from testbed.model import DBInstance, Resource, Topology
 
 POSTGRESQL = 5432
+FAREWELL_BYTES = 64
 
 
 def conninfo(lab: Lab) -> str:
@@ -38,7 +39,7 @@ def public_address(lab: Lab, node: str) -> IPv4Address:
 def resource(topology: Topology, resource_id: str, **fields: object) -> Resource:
     """The resource with this id, some of its fields changed."""
     (found,) = (resource for resource in topology.resources if resource.id == resource_id)
-    return replace(found, **fields)  # type: ignore[type-var]
+    return replace(found, **fields)  # type: ignore[arg-type]
 
 
 def with_resources(topology: Topology, *changed: Resource, without: tuple[str, ...] = ()) -> Topology:
@@ -50,6 +51,11 @@ def with_resources(topology: Topology, *changed: Resource, without: tuple[str, .
 def seen(packets: Iterable[Packet], node: str, flags: str, port: int) -> bool:
     """Whether a node saw a TCP packet with just these flags, to or from a port."""
     return any(packet.sniffed_on.startswith(f"{node}/") and packet.haslayer(TCP) and packet[TCP].flags == flags and port in (packet[TCP].sport, packet[TCP].dport) for packet in packets)
+
+
+def asks(packets: Iterable[Packet]) -> bool:
+    """Whether a TCP connection is opened or used: not only the acknowledgement or the farewell (close_notify) of an earlier exchange."""
+    return any(packet.haslayer(TCP) and ("S" in packet[TCP].flags or len(packet[TCP].payload) > FAREWELL_BYTES) for packet in packets)
 
 
 def ttls(packets: Iterable[Packet], where: str, source: IPv4Address) -> set[int]:

@@ -22,10 +22,13 @@ class Session:
     def __init__(self, lab, node):
         self._psql = lab[node].popen("psql", conninfo(lab), "-A", "-t", "-q", stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
 
-    def ask(self, statement):
-        """The one line that PostgreSQL answers, on this very connection."""
+    def say(self, statement):
         self._psql.stdin.write(f"{statement};\n".encode())
         self._psql.stdin.flush()
+
+    def ask(self, statement):
+        """The one line that PostgreSQL answers, on this very connection."""
+        self.say(statement)
         return self._psql.stdout.readline().decode().strip()
 
     def __enter__(self):
@@ -57,14 +60,16 @@ def pids(lab):
 
 
 def through_the_balancer(lab, path):
+    """The answer of one node of the balancer."""
     return lab["client"].curl(f"https://origin.shop.example.com{path}", "--resolve", f"origin.shop.example.com:443:{public_address(lab, 'alb-shop-a')}")
 
 
 def eventually(holds):
+    """Whether something comes to hold in time."""
     deadline = time.monotonic() + PATIENCE_S
-    while not holds() and time.monotonic() < deadline:
+    while not (held := holds()) and time.monotonic() < deadline:
         time.sleep(0.05)
-    return holds()
+    return held
 
 
 def test_a_new_instance_joins_and_another_ones_database_session_goes_on(lab, change, session):
@@ -97,9 +102,8 @@ def test_a_network_acl_that_denies_ends_even_a_session_that_is_open(lab, change,
     acl = resource(lab.topology, "acl-database")
     deny = NetworkAclEntry(rule_number=50, direction=Direction.INBOUND, rule_action=Verdict.DENY, cidr_block=f"{lab['web-a'].address}/32")
     change(with_resources(lab.topology, resource(lab.topology, "acl-database", entries=(*acl.entries, deny))))
-    with lab.capture("web-a", "shop-db", filter=f"tcp port {POSTGRESQL} and host {lab['web-a'].address} and tcp[tcpflags] & tcp-push != 0") as capture:
-        session._psql.stdin.write(b"SELECT 4;\n")
-        session._psql.stdin.flush()
+    with lab.capture("web-a", "shop-db", filter=f"tcp dst port {POSTGRESQL} and src host {lab['web-a'].address} and tcp[tcpflags] & tcp-push != 0") as capture:
+        session.say("SELECT 4")
         capture.wait_for(1)
         time.sleep(SILENCE_S)
     assert {packet.sniffed_on for packet in capture.packets} == {"web-a/eth0"}, "an ACL has no memory of what it once let pass"
@@ -129,7 +133,7 @@ def test_a_topology_with_a_fault_changes_nothing(lab, change):
 
 
 def test_the_same_topology_again_changes_nothing(lab, change):
-    running, state = pids(lab), configured_state(lab)
+    running = pids(lab)
     summary = change(with_resources(lab.topology))
     assert not any(getattr(summary, field) for field in summary.__dataclass_fields__)
-    assert (pids(lab), differences(state, configured_state(lab))) == (running, [])
+    assert pids(lab) == running

@@ -30,15 +30,15 @@ def of(resource_id: str, **fields: object) -> object:
 TOPOLOGIES: dict[str, Topology] = {
     "as it is": BASE,
     "a third instance": changed(Instance(id="web-c", subnet_id="private-a", security_group_ids=("sg-web",)), Instance(id="a-first", subnet_id="private-b")),
-    "one instance only": changed(of("tg-web", targets=("web-a",)), without=("web-b",)),
-    "instances elsewhere": changed(of("web-b", subnet_id="private-a"), of("web-a", private_ip_address="10.0.10.77")),
-    "other groups": changed(
+    "one instance, elsewhere, and no ACL": changed(
+        of("tg-web", targets=("web-a",)), of("web-a", subnet_id="private-b", private_ip_address="10.0.11.77"), without=("web-b", "acl-database")
+    ),
+    "other groups, and the ACL on other subnets": changed(
         of("sg-db", security_group_ingress=()),
         of("sg-web", security_group_ingress=(SecurityGroupRule(ip_protocol="icmp", from_port=8, to_port=-1, cidr_ip="10.0.0.0/16"), SecurityGroupRule(ip_protocol="-1", security_group_id="sg-db"))),
         of("alb-shop", security_groups=("sg-alb", "sg-web")),
+        of("acl-database", associations=("private-a", "public-b")),
     ),
-    "the ACL on other subnets": changed(of("acl-database", associations=("private-a", "public-b"))),
-    "no ACL": changed(without=("acl-database",)),
     "one NAT gateway with a chosen address": changed(
         RouteTable(id="rtb-private-b", vpc_id="vpc-shop", associations=("private-b", "database-b"), routes=(Route(destination_cidr_block="0.0.0.0/0", nat_gateway_id="nat-a"),)),
         of("eip-nat-a", public_ip="198.51.100.77"),

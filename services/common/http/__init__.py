@@ -7,7 +7,7 @@
 - `server`: the client's side. `ServerConnection` parses and keeps order. - `admission`: which heads are refused. - `exchange`: what an `Application` gets per request.
 - `upstream`: the other side. One `UpstreamPool` per destination; `send` with callbacks, or `fetch` for a whole response.
 - `call`: one request on its way. - `connection`: one connection of a pool. - `failure`: why no response came, and the status that says so. - `deadline`: timers that cost nothing per request.
-- `outbox`: writes of one turn of the loop, gathered.
+- `outbox`: writes of one turn of the loop, gathered. - `repeat`: heads that say what the one before them said, not parsed again.
 
 Everything is a callback on the event loop: no task and no stream per request. Bodies are streamed; flow control goes both ways.
 Parsing is llhttp's (httptools), strict: what it refuses is answered 400.

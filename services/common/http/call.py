@@ -3,22 +3,23 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
+import msgspec
+
 from services.common.http.failure import Failure, FailureKind
-from services.common.http.head import IDEMPOTENT_METHODS, Headers, ResponseHead, serialise
+from services.common.http.head import IDEMPOTENT_METHODS, Headers, ResponseHead, field_lines
 
 if TYPE_CHECKING:
     from services.common.http.connection import UpstreamConnection
     from services.common.http.upstream import UpstreamPool
 
 
-@dataclass(slots=True)
-class UpstreamRequest:
+class UpstreamRequest(msgspec.Struct):
     """A request to send. `headers` carry neither framing nor hop-by-hop fields, but Host. `body` is what is at hand, `ended` whether it is all.
 
-    A value that nobody changes once it is sent; not frozen only because that would cost on the hot path. `content_length` frames the body; None means chunked if `chunked`, else no body at all. `upgrade` asks for a WebSocket.
+    `lines` are more fields, as they go on the wire in front of `headers` (`field_lines`). `content_length` frames the body; None means chunked if
+    `chunked`, else no body at all. `upgrade` asks for a WebSocket. Nobody changes a request once it is sent; it is not frozen only because that would cost.
     """
 
     method: bytes
@@ -26,6 +27,7 @@ class UpstreamRequest:
     headers: Headers
     body: bytes = b""
     ended: bool = True
+    lines: bytes = b""
     content_length: int | None = None
     chunked: bool = False
     upgrade: bool = False
@@ -33,6 +35,8 @@ class UpstreamRequest:
 
     def head_bytes(self) -> bytes:
         """The head on the wire."""
+        if self.ended and not self.headers and self.content_length is None and not (self.chunked or self.upgrade or self.close):
+            return b"%b %b HTTP/1.1\r\n%b\r\n" % (self.method, self.target, self.lines)
         headers = self.headers
         if self.content_length is not None or self.chunked or self.upgrade or self.close:
             headers = headers.copy()
@@ -44,7 +48,7 @@ class UpstreamRequest:
             headers += ((b"Connection", b"Upgrade"), (b"Upgrade", b"websocket"))
         elif self.close:
             headers.append((b"Connection", b"close"))
-        return serialise(b"%b %b HTTP/1.1" % (self.method, self.target), headers)
+        return b"%b %b HTTP/1.1\r\n%b%b\r\n" % (self.method, self.target, self.lines, field_lines(headers))
 
     def framed(self, body: bytes, ended: bool) -> bytes:
         """`body` as it goes on the wire."""
@@ -54,8 +58,7 @@ class UpstreamRequest:
         return chunk + b"0\r\n\r\n" if ended else chunk
 
 
-@dataclass(slots=True)
-class Timings:
+class Timings(msgspec.Struct, gc=False):
     """What a request's parts took, in milliseconds; None: did not happen (a reused connection has neither of the first three).
 
     `local` and `peer` are ``address:port`` of the connection used. `wait_ms` is from the request's sending to the response's head.
@@ -102,30 +105,29 @@ class _Nobody:
 _NOBODY = _Nobody()
 
 
-class Call:
-    """One request on its way. `timings` fill in as it goes."""
+class Call(msgspec.Struct, eq=False):
+    """One request on its way. `timings` fill in as it goes.
 
-    # `began` and `sent_at` are the connection's to keep: whether the head has come, and when the request left (``perf_counter``)
-    __slots__ = ("_cancelled", "_connection", "_pending", "_pending_ended", "_pool", "began", "receiver", "request", "sent_at", "timings")
+    `began` and `sent_at` are the connection's to keep: whether the head has come, and when the request left (``perf_counter``).
+    """
 
-    def __init__(self, pool: UpstreamPool, request: UpstreamRequest, receiver: Receiver) -> None:
-        self._pool = pool
-        self._connection: UpstreamConnection | None = None
-        self._cancelled = False
-        self._pending: list[bytes] = []
-        self._pending_ended = False
-        self.request = request
-        self.receiver = receiver
-        self.timings = Timings()
-        self.sent_at = 0.0
-        self.began = False
+    _pool: UpstreamPool
+    request: UpstreamRequest
+    receiver: Receiver
+    timings: Timings
+    sent_at: float = 0.0
+    began: bool = False
+    _connection: UpstreamConnection | None = None
+    _cancelled: bool = False
+    _pending: list[bytes] | None = None
+    _pending_ended: bool = False
 
     def write(self, body: bytes, ended: bool) -> None:
         """More of the request's body (or of the tunnel)."""
         if self._connection is not None:
             self._connection.send_body(self.request.framed(body, ended), ended)
         elif not self._cancelled:
-            self._pending.append(body)
+            self._pending = [*(self._pending or ()), body]
             self._pending_ended = ended
             if not ended:
                 self.receiver.request_paused()
@@ -160,9 +162,9 @@ class Call:
         if self._pending:
             body += b"".join(self._pending)
             resume = not self._pending_ended
-            self._pending = []
+            self._pending = None
         self.sent_at = time.perf_counter()
-        connection.begin(self, request.head_bytes() + request.framed(body, ended), ended)
+        connection.begin(self, request.head_bytes() + request.framed(body, ended) if body or request.chunked else request.head_bytes(), ended)
         if resume:
             self.receiver.request_resumed()
 

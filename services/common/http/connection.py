@@ -16,6 +16,7 @@ import httptools
 from services.common.http.deadline import Deadline
 from services.common.http.failure import Failure, FailureKind
 from services.common.http.head import BODILESS_STATUSES, Headers, ResponseHead, fields_of
+from services.common.http.repeat import Repeated, repeated
 
 if TYPE_CHECKING:
     from services.common.http.call import Call, Receiver
@@ -24,6 +25,12 @@ if TYPE_CHECKING:
 
 class UpstreamConnection(asyncio.Protocol):
     """Made by `UpstreamPool`. `local` and `peer` are ``address:port``."""
+
+    __slots__ = (
+        "_call", "_complete", "_deadline", "_ends_with_connection", "_head", "_head_bytes", "_head_limit_bytes", "_head_told", "_headers",
+        "_idle_timeout_s", "_interim", "_keep_alive", "_overrun", "_parser", "_parts", "_pool", "_reading_paused", "_reason", "_repeated",
+        "_request_ended", "_response_timeout_s", "_tunnel", "local", "peer", "transport", "write",
+    )  # fmt: skip
 
     def __init__(self, pool: UpstreamPool, response_timeout_s: float, idle_timeout_s: float, head_limit_bytes: int) -> None:
         self.transport: asyncio.Transport = None  # type: ignore[assignment]  # set before anything else happens
@@ -40,6 +47,7 @@ class UpstreamConnection(asyncio.Protocol):
         self._tunnel = False
         self._request_ended = True
         self._reading_paused = False
+        self._repeated: Repeated | None = None
         self._reset()
 
     def _reset(self) -> None:
@@ -131,6 +139,16 @@ class UpstreamConnection(asyncio.Protocol):
         if self._tunnel:
             call.receiver.response_continued(data, False)
             return
+        known, self._repeated = self._repeated, None
+        if known is not None and call.request.method != b"HEAD" and (body := known.read(data)) is not None:
+            self._repeated = known
+            call.began = True
+            call.timings.wait_ms = (now - call.sent_at) * 1000
+            receiver = call.over()
+            self._let_go(call, True)
+            receiver.response_started(known.head, body, True)
+            return
+        whole = self._head is None and self._head_bytes == 0
         if self._head is None:
             self._head_bytes += len(data)
         try:
@@ -145,6 +163,8 @@ class UpstreamConnection(asyncio.Protocol):
                 self._fail(FailureKind.MALFORMED, str(error))
                 return
             self._keep_alive = False  # bytes after the response: it is whole, the connection is not to be trusted
+        if whole and self._complete and self._keep_alive and not self._overrun and call.request.method != b"HEAD" and (head := self._head) is not None:
+            self._repeated = repeated(data, head)
         self._tell(call, now)
 
     def pause_writing(self) -> None:
@@ -236,21 +256,24 @@ class UpstreamConnection(asyncio.Protocol):
 
     def _finish(self, call: Call) -> Receiver:
         """The response is whole: the connection goes back before the receiver hears, so that its next request may use it."""
-        self._call = None
         receiver = call.over()
-        reusable = self._keep_alive and self._request_ended and not self._overrun and not self._ends_with_connection
+        reusable = self._keep_alive and not self._overrun and not self._ends_with_connection
         if call.request.method == b"HEAD":
             self._parser = httptools.HttpResponseParser(self)
         self._reset()
-        if not reusable or call.request.close:
+        self._let_go(call, reusable)
+        return receiver
+
+    def _let_go(self, call: Call, reusable: bool) -> None:
+        self._call = None
+        if not reusable or not self._request_ended or call.request.close:
             self.close()
-            return receiver
+            return
         if self._idle_timeout_s != self._response_timeout_s:
             self._deadline.restart(self._idle_timeout_s)
         if self._reading_paused:
             self.resume_reading()
         self._pool.release(self)
-        return receiver
 
     def _fail(self, kind: FailureKind, detail: str) -> None:
         call, self._call = self._call, None

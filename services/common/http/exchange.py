@@ -10,12 +10,16 @@ import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Protocol
 
-from services.common.http.head import BODILESS_STATUSES, Headers, HttpDate, RequestHead, reason_phrase, serialise
+import msgspec
+
+from services.common.http.head import BODILESS_STATUSES, Headers, HttpDate, RequestHead, field_lines, reason_phrase, serialise
 
 if TYPE_CHECKING:
     from services.common.http.server import ServerConnection
 
 DATE = HttpDate()
+_KEEP_ALIVE = b"Connection: keep-alive\r\n\r\n"
+_CLOSE = b"Connection: close\r\n\r\n"
 
 
 class RequestEvents(Protocol):
@@ -44,36 +48,34 @@ class Application(Protocol):
         """The headers and body for a request that could not be parsed (`reason` is for the log)."""
 
 
-class Exchange:
+class Exchange(msgspec.Struct, eq=False):
     """One request and its response.
 
     `head` is the request's; `body` what has arrived of its body before `events` was set and `ended` whether that is all of it.
     `upgrade` says that the client asks for a WebSocket. `received_at` is when the request's first bytes came (``perf_counter`` seconds).
-    `status` is the one sent, 0 before; `finished` that the response is out; `dispatched` is `server`'s; `sent_bytes` counts body bytes. `peer` and `local` are ``address:port``.
+    `status` is the one sent, 0 before; `finished` that the response is out; `dispatched` is `server`'s; `sent_bytes` counts body bytes.
     """
 
-    __slots__ = (
-        "_chunked", "_headless", "_started", "body", "connection", "dispatched", "ended", "events", "finished", "head", "keep_alive", "peer",
-        "received_at", "sent_bytes", "status", "upgrade",
-    )  # fmt: skip
+    connection: ServerConnection
+    head: RequestHead
+    keep_alive: bool
+    received_at: float
+    body: bytes = b""
+    ended: bool = False
+    events: RequestEvents | None = None
+    dispatched: bool = False
+    finished: bool = False
+    upgrade: bool = False
+    status: int = 0
+    sent_bytes: int = 0
+    _chunked: bool = False
+    _headless: bool = False
+    _started: bool = False
 
-    def __init__(self, connection: ServerConnection, head: RequestHead, keep_alive: bool, received_at: float) -> None:
-        self.connection = connection
-        self.peer = connection.peer
-        self._chunked = False
-        self._headless = False
-        self._started = False
-        self.dispatched = False
-        self.head = head
-        self.keep_alive = keep_alive
-        self.received_at = received_at
-        self.body = b""
-        self.ended = False
-        self.events: RequestEvents | None = None
-        self.finished = False
-        self.upgrade = False
-        self.status = 0
-        self.sent_bytes = 0
+    @property
+    def peer(self) -> str:
+        """The client's ``address:port``."""
+        return self.connection.peer
 
     @property
     def started(self) -> bool:
@@ -108,16 +110,28 @@ class Exchange:
                 self.keep_alive = False
         if date:
             lines.append((b"Date", DATE.at(time.time())))
+        self._send(b"HTTP/1.1 %d %b\r\n%b" % (status, reason_phrase(status) if reason is None else reason, field_lines(lines)), body, ended)
+
+    def pass_on(self, status: int, head_lines: bytes, body: bytes = b"", ended: bool = False) -> None:
+        """Send a response of known length whose head, but for Connection, is on the wire's form already: `head_lines`, from the status line on."""
+        self._started = True
+        self.status = status
+        if self.connection.transport.is_closing():
+            return
+        self._headless = self.head.method == b"HEAD" or status in BODILESS_STATUSES
+        self._send(head_lines, body, ended)
+
+    def _send(self, head_lines: bytes, body: bytes, ended: bool) -> None:
+        connection = self.connection
         if connection.last:
             self.keep_alive = False
-        lines.append((b"Connection", b"keep-alive" if self.keep_alive else b"close"))
-        head_bytes = serialise(b"HTTP/1.1 %d %b" % (status, reason_phrase(status) if reason is None else reason), lines)
+        data = head_lines + (_KEEP_ALIVE if self.keep_alive else _CLOSE)
         if self._chunked or self._headless:
-            head_bytes += self._framed(body, ended)
+            data += self._framed(body, ended)
         elif body:
             self.sent_bytes = len(body)
-            head_bytes += body
-        connection.write(head_bytes)
+            data += body
+        connection.write(data)
         if ended:
             self._end()
 

@@ -3,14 +3,19 @@
 A header is a pair of bytes as it was sent; names keep their case, because proxies pass them on unchanged. `fields` is the look-up by
 lower-case name, in which repeated fields are joined by a comma (RFC 9110 section 5.3).
 
-The classes here are made once per request on the hot path, so they are slotted but not frozen; nobody changes them after they are made.
+The classes here are made once per request on the hot path, so they are `msgspec.Struct`s (made in C) and not frozen; nobody changes them after they are made.
 """
 
 from __future__ import annotations
 
 import http
-from dataclasses import dataclass
 from email.utils import formatdate
+from typing import TYPE_CHECKING
+
+import msgspec
+
+if TYPE_CHECKING:
+    from services.common.http.repeat import Repeatable
 
 Headers = list[tuple[bytes, bytes]]
 
@@ -44,20 +49,25 @@ def tokens(value: bytes) -> frozenset[bytes]:
     return frozenset(token.strip().lower() for token in value.split(b",") if token.strip())
 
 
-@dataclass(slots=True)
-class RequestHead:
-    """A request's head. `target` is as sent (``/path?query``, absolute-form or ``*``), `version` is ``1.0`` or ``1.1``."""
+class RequestHead(msgspec.Struct):
+    """A request's head. `target` is as sent (``/path?query``, absolute-form or ``*``), `version` is ``1.0`` or ``1.1``.
+
+    `repeatable` is shared by the heads of a connection that have the same fields, byte for byte.
+    """
 
     method: bytes
     target: bytes
     version: str
     headers: Headers
     fields: dict[bytes, bytes]
+    repeatable: Repeatable | None = None
 
 
-@dataclass(slots=True)
-class ResponseHead:
-    """A response's head. `content_length` is None where the body is chunked or ends with the connection (or there is none)."""
+class ResponseHead(msgspec.Struct):
+    """A response's head. `content_length` is None where the body is chunked or ends with the connection (or there is none).
+
+    `passed_on` is for a gateway: what it makes of the head on the wire. Responses whose heads are the same bytes may share one object.
+    """
 
     status: int
     reason: bytes
@@ -65,6 +75,7 @@ class ResponseHead:
     headers: Headers
     fields: dict[bytes, bytes]
     content_length: int | None
+    passed_on: bytes | None = None
 
 
 def end_to_end(headers: Headers, fields: dict[bytes, bytes], gone: frozenset[bytes] = HOP_BY_HOP) -> Headers:
@@ -88,6 +99,11 @@ _COLON = b": "
 def serialise(first_line: bytes, headers: Headers) -> bytes:
     """A head's bytes, the empty line included. `first_line` has no line end."""
     return b"%b\r\n%b\r\n\r\n" % (first_line, b"\r\n".join(map(_COLON.join, headers))) if headers else first_line + b"\r\n\r\n"
+
+
+def field_lines(headers: Headers) -> bytes:
+    """The lines of `headers`, each with its end."""
+    return b"%b\r\n" % b"\r\n".join(map(_COLON.join, headers)) if headers else b""
 
 
 class HttpDate:

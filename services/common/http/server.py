@@ -32,6 +32,7 @@ from services.common.http.deadline import Deadline
 from services.common.http.exchange import DATE, Application, Exchange
 from services.common.http.head import Headers, RequestHead, fields_of, reason_phrase, serialise
 from services.common.http.outbox import Outbox
+from services.common.http.repeat import Repeatable, repeatable
 
 WAITING_BODY_BYTES = 64 * 1024
 WAITING_REQUESTS = 16
@@ -40,6 +41,12 @@ _CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 
 class ServerConnection(asyncio.Protocol):
     """One client's connection. `peer` and `local` are ``address:port``, `peer_address` is the address alone; `opened_at` is ``perf_counter`` seconds; `last` set: close after the next response. With an `outbox`, `write` gathers."""
+
+    __slots__ = (
+        "_application", "_begun", "_begun_at", "_deadline", "_deaf", "_feed_bytes", "_head_bytes", "_headers", "_held", "_incoming", "_now",
+        "_on_lost", "_outbox", "_parser", "_parts", "_pipeline", "_reading_paused", "_refusal", "_repeatable", "_resumed_body", "_settings",
+        "_tunnel", "_url", "advancing", "last", "local", "opened_at", "peer", "peer_address", "transport", "write",
+    )  # fmt: skip
 
     def __init__(self, application: Application, settings: ServerSettings, on_lost: Callable[[ServerConnection], None] | None = None, outbox: Outbox | None = None) -> None:
         self.transport: asyncio.Transport = None  # type: ignore[assignment]  # set before anything else happens
@@ -63,6 +70,7 @@ class ServerConnection(asyncio.Protocol):
         self._begun = False
         self._begun_at = 0.0
         self._now = 0.0
+        self._repeatable: Repeatable | None = None
         self._head_bytes = 0
         self._feed_bytes = 0
         self.advancing = False
@@ -103,6 +111,11 @@ class ServerConnection(asyncio.Protocol):
         elif self._held is not None:
             self._held += data
             self.pause_reading()
+        elif (known := self._repeatable) is not None and not self._pipeline and len(data) < self._settings.request_line_bytes and (head := known.read(data)) is not None:
+            exchange = Exchange(self, head, True, self._now)
+            exchange.ended = True
+            self._pipeline.append(exchange)
+            self._advance()
         else:
             self._parse(data)
 
@@ -195,10 +208,15 @@ class ServerConnection(asyncio.Protocol):
 
     def exchange_finished(self, exchange: Exchange) -> None:
         """`exchange`'s response is out."""
-        self._deadline.touch()
+        self._deadline.last = time.perf_counter()
         if not exchange.ended:
             self.resume_reading()
-        if not self.advancing:
+        if self.advancing:
+            return
+        pipeline = self._pipeline
+        if len(pipeline) == 1 and pipeline[0] is exchange and exchange.keep_alive and exchange.ended and not (self._refusal or self._held or self._reading_paused):
+            pipeline.clear()  # what `_advance` would do, nearly always
+        else:
             self._advance()
 
     def drain(self) -> None:
@@ -215,6 +233,7 @@ class ServerConnection(asyncio.Protocol):
     # -- parsing
 
     def _parse(self, data: bytes) -> None:
+        fed, at_rest, self._repeatable = data, not self._pipeline and not self._begun, None
         while data:
             self._feed_bytes = len(data)
             try:
@@ -232,6 +251,9 @@ class ServerConnection(asyncio.Protocol):
                 break
         if self._parts and self._incoming is not None:
             self._deliver(self._incoming, False)
+        pipeline = self._pipeline
+        if at_rest and len(pipeline) == 1 and pipeline[0].ended and pipeline[0].keep_alive and not self._deaf and not self._begun:
+            pipeline[0].head.repeatable = self._repeatable = repeatable(fed, pipeline[0].head)
         if self._begun:
             self._head_bytes += self._feed_bytes
             if self._head_bytes > self._settings.request_line_bytes and self._refusal is None:

@@ -118,7 +118,7 @@ class UpstreamPool:
     def send(self, request: UpstreamRequest, receiver: Receiver) -> Call:
         """Send `request`, at once if a connection is idle (the one used last). Before this returns, `receiver` may
         hear `request_paused`, nothing else."""
-        call = Call(self, request, receiver)
+        call = Call(self, request, receiver, Timings())
         while self._idle:
             connection = self._idle.pop()
             if connection.usable:

@@ -105,7 +105,7 @@ def test_the_host_is_lower_cased_and_has_a_port_only_on_unusual_listeners():
 
 def headers_at_target(*headers: tuple[bytes, bytes]) -> list[tuple[bytes, bytes]]:
     given = list(headers)
-    return target_headers(RequestHead(b"GET", b"/", "1.1", given, fields_of(given)), host=b"h", client=b"203.0.113.7", protocol=b"https", port=b"443", trace_value=b"Root=1")
+    return target_headers(RequestHead(b"GET", b"/", "1.1", given, fields_of(given)), host=b"h", client=b"203.0.113.7", protocol=b"https", port=b"443")
 
 
 def test_the_client_is_appended_to_x_forwarded_for():
@@ -116,12 +116,12 @@ def test_the_client_is_appended_to_x_forwarded_for():
 
 def test_what_a_client_claims_of_its_protocol_is_replaced():
     names = [name.lower() for name, _ in headers_at_target((b"X-Forwarded-Proto", b"http"), (b"x-forwarded-port", b"1"), (b"Host", b"evil"))]
-    assert sorted(names) == [b"host", b"x-amzn-trace-id", b"x-forwarded-for", b"x-forwarded-port", b"x-forwarded-proto"]
+    assert sorted(names) == [b"host", b"x-forwarded-for", b"x-forwarded-port", b"x-forwarded-proto"]
 
 
 def test_fields_of_one_connection_end_at_the_balancer_and_there_is_no_via():
     sent = headers_at_target((b"Connection", b"keep-alive, X-Hop"), (b"X-Hop", b"1"), (b"Keep-Alive", b"1"), (b"TE", b"trailers"), (b"Upgrade", b"h2c"), (b"Expect", b"100-continue"), (b"Accept", b"*/*"))
-    assert {name.lower() for name, _ in sent} == {b"accept", b"host", b"x-amzn-trace-id", b"x-forwarded-for", b"x-forwarded-port", b"x-forwarded-proto"}
+    assert {name.lower() for name, _ in sent} == {b"accept", b"host", b"x-forwarded-for", b"x-forwarded-port", b"x-forwarded-proto"}
 
 
 def test_thirty_addresses_are_taken_and_thirty_one_are_too_many():
