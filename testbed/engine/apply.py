@@ -58,6 +58,7 @@ def apply(net: Any, topo: PlanTopo, old: Plan, new: Plan) -> Summary:
     topo.wires.change(topo.userspace_wires(new))
     _forget_flows(topo, change.flows_ended)
     topo.supervisor.add(change.services_added)
+    topo.supervisor.wait_ready()  # before a balancer hears of them, or their first health check would fail
     for service in change.services_restarted:
         topo.supervisor.replace(service, reload=False)
     for service in change.services_reloaded:

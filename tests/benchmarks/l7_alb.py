@@ -1,12 +1,16 @@
 """Requests per second of the ALB beside HAProxy as the same reverse proxy, in one run over loopback.
 
-Plain HTTP on both sides, one thread each, the same backend (a process of its own), `wrk` as the load. Rounds alternate between the two proxies; medians of
-the ratios are compared. The ALB is the whole daemon: it logs an event and makes an X-Amzn-Trace-Id for every request; HAProxy adds X-Forwarded-For.
+Plain HTTP on both sides, one thread each, the same backend, `wrk` as the load. The proxies have the last processor and everything else the first one; who
+goes first alternates; medians of the rounds' ratios are compared. The backend is nginx, if it is installed: the one in Python may be what limits HAProxy.
+The ALB is the whole daemon: it logs an event and makes an X-Amzn-Trace-Id for every request; HAProxy adds X-Forwarded-For.
+
+`wrk` sends the same head again and again, which the ALB does not parse anew (`services.common.http.repeat`); with `UNIQUE`, every head differs.
 """
 
 from __future__ import annotations
 
 import asyncio
+import os
 import re
 import shutil
 import socket
@@ -51,35 +55,62 @@ backend group
 """
 
 
-def measure(rounds: int = 5) -> list[dict[str, Any]]:
+NGINX = """
+daemon off;
+worker_processes 1;
+pid {folder}/nginx.pid;
+error_log {folder}/nginx-error.log;
+events {{ worker_connections 1024; }}
+http {{
+  access_log off;
+  keepalive_requests 1000000000;
+  server {{
+    listen 127.0.0.1:{backend} backlog=1024;
+    location / {{ default_type text/plain; return 200 "{body}"; }}
+  }}
+}}
+"""
+UNIQUE = """
+local n = 0
+request = function()
+  n = n + 1
+  return wrk.format("GET", "/" .. n, {["User-Agent"] = "wrk", ["Accept"] = "*/*", ["X-Amz-Cf-Id"] = "id" .. n})
+end
+"""
+SYSTEM_PATH = "/usr/sbin:/usr/bin:/usr/local/sbin:/usr/local/bin"
+FIRST_CPU, *_, LAST_CPU = sorted(os.sched_getaffinity(0)) * 2
+
+
+def measure(rounds: int = 7) -> list[dict[str, Any]]:
     """Rows of the benchmark's table. Raises FileNotFoundError naming the program that is missing (`haproxy`, `wrk`)."""
-    for program in ("haproxy", "wrk"):
-        if shutil.which(program, path="/usr/sbin:/usr/bin:/usr/local/sbin:/usr/local/bin") is None:
+    for program in ("haproxy", "wrk", "taskset"):
+        if shutil.which(program, path=SYSTEM_PATH) is None:
             raise FileNotFoundError(f"{program} is not installed: apt-get install {program}")
     with tempfile.TemporaryDirectory() as name, ExitStack() as stack:
         folder = Path(name)
         backend, ours, theirs = _free_ports(3)
         (folder / "haproxy.cfg").write_text(HAPROXY.format(listen=theirs, backend=backend))
         (folder / "alb.json").write_text(encode(_alb_config(ours, backend)))
-        for log, command in (
-            ("backend.log", [sys.executable, "-m", "tests.benchmarks.l7_alb", str(backend)]),
-            ("haproxy.log", ["haproxy", "-db", "-f", str(folder / "haproxy.cfg")]),
-            ("alb.log", [sys.executable, "-m", "services.alb", "--config", str(folder / "alb.json")]),
+        (folder / "nginx.conf").write_text(NGINX.format(folder=folder, backend=backend, body="x" * 63))
+        (folder / "unique.lua").write_text(UNIQUE)
+        nginx = shutil.which("nginx", path=SYSTEM_PATH)
+        for log, cpu, command in (
+            ("backend.log", FIRST_CPU, [nginx, "-c", str(folder / "nginx.conf")] if nginx else [sys.executable, "-m", "tests.benchmarks.l7_alb", str(backend)]),
+            ("haproxy.log", LAST_CPU, ["haproxy", "-db", "-f", str(folder / "haproxy.cfg")]),
+            ("alb.log", LAST_CPU, [sys.executable, "-m", "services.alb", "--config", str(folder / "alb.json")]),
         ):
-            stack.enter_context(_process(command, folder / log))
+            stack.enter_context(_process(_on_cpu(cpu, command), folder / log))
         for port in (backend, theirs, ours):
             _await_answer(port)
-        return [_compare(connections, ours, theirs, rounds) for connections in CONNECTIONS]
+        return [_compare(connections, ours, theirs, rounds, ()) for connections in CONNECTIONS]
 
 
-def _compare(connections: int, ours: int, theirs: int, rounds: int) -> dict[str, Any]:
-    ratios, rates = [], []
-    for _ in range(rounds):
-        peer = _requests_per_second(theirs, connections)
-        own = _requests_per_second(ours, connections)
-        ratios.append(own / peer)
-        rates.append((own, peer))
-    ratio = statistics.median(ratios)
+def _compare(connections: int, ours: int, theirs: int, rounds: int, options: tuple[str, ...]) -> dict[str, Any]:
+    rates = []
+    for number in range(rounds):
+        rate = {port: _requests_per_second(port, connections, options) for port in ((ours, theirs) if number % 2 else (theirs, ours))}
+        rates.append((rate[ours], rate[theirs]))
+    ratio = statistics.median(own / peer for own, peer in rates)
     own, peer = (statistics.median(column) for column in zip(*rates, strict=True))
     return {
         "name": f"ALB requests/s, {connections} connections",
@@ -91,8 +122,12 @@ def _compare(connections: int, ours: int, theirs: int, rounds: int) -> dict[str,
     }
 
 
-def _requests_per_second(port: int, connections: int) -> float:
-    command = ["wrk", "-t1", f"-c{connections}", f"-d{ROUND_S}s", f"http://{LOOPBACK}:{port}/"]
+def _on_cpu(cpu: int, command: list[str]) -> list[str]:
+    return ["taskset", "-c", str(cpu), *command]
+
+
+def _requests_per_second(port: int, connections: int, options: tuple[str, ...]) -> float:
+    command = _on_cpu(FIRST_CPU, ["wrk", "-t1", f"-c{connections}", f"-d{ROUND_S}s", *options, f"http://{LOOPBACK}:{port}/"])
     output = subprocess.run(command, capture_output=True, text=True, check=True, timeout=ROUND_S + 10).stdout
     if "Non-2xx" in output or "Socket errors" in output:
         raise RuntimeError(f"not every request was answered:\n{output}")
