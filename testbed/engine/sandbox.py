@@ -29,7 +29,8 @@ from testbed.engine.errors import RealiseError
 from testbed.engine.netlink import bring_loopback_up
 
 INSIDE = "TESTBED_SANDBOX"
-MASKED = ("/run", "/tmp", "/dev/shm")
+TEMPORARY = "/tmp"
+MASKED = ("/run", TEMPORARY, "/dev/shm")
 RUN = Path("/run/testbed")
 HOST_NAME = "testbed"
 SYSTEM_FOLDERS = ("/usr/local/sbin", "/usr/sbin", "/sbin", "/usr/bin", "/bin")
@@ -45,12 +46,13 @@ def inside() -> bool:
 def enter(keep: Iterable[Path] = ()) -> None:
     """Go on inside a new sandbox, as a child of its init; at once if already inside.
 
-    `keep` are paths that must stay visible although they lie under a masked directory (/run, /tmp, /dev/shm); the working directory, the
+    `keep` are paths that must stay visible although they lie under a masked directory (/run, /tmp, /dev/shm), or are /tmp itself; the working directory, the
     interpreter and this package are kept anyway. Raises RealiseError, in the caller, if the machine refuses.
     """
     if inside():
         return
-    visible = _visible(keep)
+    keep = tuple(keep)
+    visible, masked = _visible(keep), tuple(path for path in MASKED if path != TEMPORARY or Path(TEMPORARY) not in keep)
     here, there = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     here.setsockopt(socket.SOL_SOCKET, socket.SO_PASSCRED, 1)
     sys.stdout.flush()
@@ -59,7 +61,7 @@ def enter(keep: Iterable[Path] = ()) -> None:
     launcher = os.fork()
     if launcher == 0:
         here.close()
-        _launch(there, visible)
+        _launch(there, visible, masked)
         signal.pthread_sigmask(signal.SIG_SETMASK, blocked)
         return
     there.close()
@@ -99,7 +101,7 @@ def _relay(here: socket.socket, launcher: int, blocked: Iterable[int]) -> None:
     os._exit(_exit_code(status))
 
 
-def _launch(there: socket.socket, visible: tuple[Path, ...]) -> None:
+def _launch(there: socket.socket, visible: tuple[Path, ...], masked: tuple[str, ...]) -> None:
     """In the launcher: make the namespaces, fork init; returns only in the program inside."""
     syscalls.die_with_parent()
     handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, *RELAYED)}
@@ -120,7 +122,7 @@ def _launch(there: socket.socket, visible: tuple[Path, ...]) -> None:
         os._exit(_exit_code(status))
     syscalls.die_with_parent()
     try:
-        _furnish(visible)
+        _furnish(visible, masked)
         program = os.fork()
     except (OSError, RealiseError) as error:
         there.send(str(error).encode())
@@ -165,20 +167,20 @@ def _visible(keep: Iterable[Path]) -> tuple[Path, ...]:
     return tuple(path for path in under if not any(other != path and path.is_relative_to(other) for other in under))
 
 
-def _furnish(visible: tuple[Path, ...]) -> None:
+def _furnish(visible: tuple[Path, ...], masks: tuple[str, ...]) -> None:
     """Private mounts, a /proc and /sys of our own, empty /run, /tmp and /dev/shm, a host name, a loopback, and many descriptors."""
     working_directory = Path.cwd()
     syscalls.mount("none", "/", flags=syscalls.MS_REC | syscalls.MS_PRIVATE)
     kept = [(path, os.open(path, os.O_PATH | os.O_DIRECTORY)) for path in visible]  # leads there still when the path does not
     syscalls.mount("proc", "/proc", "proc", syscalls.MS_NOSUID | syscalls.MS_NODEV | syscalls.MS_NOEXEC)
     syscalls.mount("sysfs", "/sys", "sysfs", syscalls.MS_NOSUID | syscalls.MS_NODEV | syscalls.MS_NOEXEC)
-    for masked in MASKED:
+    for masked in masks:
         syscalls.mount("tmpfs", masked, "tmpfs", syscalls.MS_NOSUID | syscalls.MS_NODEV, "mode=1777")
     for path, descriptor in kept:
         path.mkdir(parents=True, exist_ok=True)
         syscalls.bind(f"/proc/self/fd/{descriptor}", str(path), recursive=True)
         os.close(descriptor)
-    if str(working_directory) not in MASKED:  # there, the old directory stays ours, beneath the new mount
+    if str(working_directory) not in masks:  # there, the old directory stays ours, beneath the new mount
         os.chdir(working_directory)
     for path in (RUN, Path("/run/netns")):
         path.mkdir(mode=0o755, parents=True, exist_ok=True)

@@ -147,7 +147,10 @@ def _serve(there: socket.socket) -> int:
             os.read(wake_read, 4096)
         _report_exits(there, names)
         if there.fileno() in ready:
-            message, descriptors, _, _ = socket.recv_fds(there, MESSAGE_BYTES, MOST_DESCRIPTORS)
+            try:
+                message, descriptors, _, _ = socket.recv_fds(there, MESSAGE_BYTES, MOST_DESCRIPTORS)
+            except ConnectionResetError:
+                return 0
             if not message:
                 return 0
             spawn = msgspec.json.decode(message, type=Spawn)

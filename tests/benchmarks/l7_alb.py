@@ -4,7 +4,8 @@ Plain HTTP on both sides, one thread each, the same backend, `wrk` as the load. 
 goes first alternates; medians of the rounds' ratios are compared. The backend is nginx, if it is installed: the one in Python may be what limits HAProxy.
 The ALB is the whole daemon: it logs an event and makes an X-Amzn-Trace-Id for every request; HAProxy adds X-Forwarded-For.
 
-`wrk` sends the same head again and again, which the ALB does not parse anew (`services.common.http.repeat`); with `UNIQUE`, every head differs.
+`wrk` sends the same head again and again, which the ALB does not parse anew (`services.common.http.repeat`). The last row is for heads that all
+differ, as they do behind an edge; what it must reach is a floor against getting worse, not the goal.
 """
 
 from __future__ import annotations
@@ -31,6 +32,7 @@ from services.alb.config import Action, Config, Forward, ListenerConfig, Rule, T
 from services.common.config import Listen, encode
 
 GOAL = 0.5
+FLOOR_FOR_UNIQUE_HEADS = 0.25
 CONNECTIONS = (2, 64)
 ROUND_S = 1
 LOOPBACK = IPv4Address("127.0.0.1")
@@ -82,7 +84,7 @@ FIRST_CPU, *_, LAST_CPU = sorted(os.sched_getaffinity(0)) * 2
 
 
 def measure(rounds: int = 7) -> list[dict[str, Any]]:
-    """Rows of the benchmark's table. Raises FileNotFoundError naming the program that is missing (`haproxy`, `wrk`)."""
+    """Rows of the benchmark's table. Raises FileNotFoundError naming the program that is missing (`haproxy`, `wrk`, `taskset`)."""
     for program in ("haproxy", "wrk", "taskset"):
         if shutil.which(program, path=SYSTEM_PATH) is None:
             raise FileNotFoundError(f"{program} is not installed: apt-get install {program}")
@@ -102,10 +104,12 @@ def measure(rounds: int = 7) -> list[dict[str, Any]]:
             stack.enter_context(_process(_on_cpu(cpu, command), folder / log))
         for port in (backend, theirs, ours):
             _await_answer(port)
-        return [_compare(connections, ours, theirs, rounds, ()) for connections in CONNECTIONS]
+        rows = [_compare(f"{connections} connections", connections, ours, theirs, rounds) for connections in CONNECTIONS]
+        unique = _compare("64 connections, all heads differ", 64, ours, theirs, rounds, ("-s", str(folder / "unique.lua")), FLOOR_FOR_UNIQUE_HEADS)
+        return [*rows, unique]
 
 
-def _compare(connections: int, ours: int, theirs: int, rounds: int, options: tuple[str, ...]) -> dict[str, Any]:
+def _compare(what: str, connections: int, ours: int, theirs: int, rounds: int, options: tuple[str, ...] = (), goal: float = GOAL) -> dict[str, Any]:
     rates = []
     for number in range(rounds):
         rate = {port: _requests_per_second(port, connections, options) for port in ((ours, theirs) if number % 2 else (theirs, ours))}
@@ -113,12 +117,12 @@ def _compare(connections: int, ours: int, theirs: int, rounds: int, options: tup
     ratio = statistics.median(own / peer for own, peer in rates)
     own, peer = (statistics.median(column) for column in zip(*rates, strict=True))
     return {
-        "name": f"ALB requests/s, {connections} connections",
+        "name": f"ALB requests/s, {what}",
         "value": round(ratio, 2),
         "unit": "ratio",
         "against": f"HAProxy, one thread ({own:.0f} against {peer:.0f} requests/s)",
-        "goal": GOAL,
-        "met": ratio >= GOAL,
+        "goal": goal,
+        "met": ratio >= goal,
     }
 
 

@@ -85,9 +85,9 @@ def test_a_change_leaves_what_a_fresh_start_would(fresh, before, after):
         assert differences(configured_state(lab), fresh(after)) == []
 
 
-def test_a_lab_that_has_been_everything_is_again_what_it_was(fresh):
+def test_a_lab_that_has_been_other_things_is_again_what_it_was(fresh):
     with Lab(network(BASE)) as lab:
-        for name in (*NAMES[::2], *NAMES[1::2], NAMES[0]):
+        for name in (NAMES[2], NAMES[5], NAMES[0]):
             lab.apply(network(TOPOLOGIES[name]))
         assert differences(configured_state(lab), fresh(NAMES[0])) == []
 
