@@ -26,7 +26,7 @@ def command(lab_name: str | None, node: str | None) -> int:
     if node is None:
         if not sys.stdin.isatty():
             raise BadSource("Mininet's command line needs a terminal", "run programs one by one: testbed exec NODE -- COMMAND")
-        return lab.shell(sys.stdin.fileno())
+        return lab.shell()
     node_of(lab.plan, node)
     environment = {**os.environ, "PS1": f"{lab.name}/{node}# "}
     return wait_for(lab.popen(node, ("bash", "--noprofile", "--norc"), env=environment))

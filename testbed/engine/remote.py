@@ -27,6 +27,7 @@ from testbed.engine.errors import RealiseError
 from testbed.engine.lines import receive_line, send_line
 from testbed.engine.preflight import check, missing
 from testbed.engine.status import ServiceStatus, Summary
+from testbed.engine.terminal import lend
 from testbed.plan import Plan
 
 DOWN_TIMEOUT_S = 5.0
@@ -89,9 +90,9 @@ class RemoteLab:
         self._plan = plan
         return summary
 
-    def shell(self, terminal: int) -> int:
-        """Run Mininet's command line on the terminal behind the descriptor; returns when it ends."""
-        return int(self._ask("shell", descriptors=[os.dup(terminal)])[0]["status"])
+    def shell(self) -> int:
+        """Mininet's command line on the caller's terminal; returns its exit status when it ends."""
+        return lend(lambda terminal: int(self._ask("shell", descriptors=[terminal])[0]["status"]))
 
     def down(self) -> None:
         """End the lab, whatever state it is in, and forget it."""
