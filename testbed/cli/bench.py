@@ -39,12 +39,15 @@ def command(suites: tuple[str, ...], as_json: bool) -> int:
     there = tuple(sorted(path.stem for path in DIRECTORY.glob("*.py") if not path.stem.startswith("_")))
     if not there:
         raise BadSource(f"no benchmarks in {DIRECTORY}", "run from a checkout of the repository")
+    wanted = []
     for suite in suites:
-        if suite not in there:
-            raise BadSource(f"no suite {suite!r}", f"there are: {', '.join(there)}")
+        parts = [name for name in there if name == suite or name.startswith(f"{suite}_")]
+        if not parts:
+            raise BadSource(f"no suite {suite!r}", f"there are: {', '.join(sorted({name.partition('_')[0] for name in there}))}")
+        wanted += parts
     rows: list[Row] = []
     with progress("bench", quiet=as_json) as told:
-        for suite in suites or there:
+        for suite in wanted or there:
             told(suite)
             rows += _measured(suite)
     if as_json:
