@@ -57,13 +57,7 @@ def apply(net: Any, topo: PlanTopo, old: Plan, new: Plan) -> Summary:
         topo.built[added.name].realise()
     topo.wires.change(topo.userspace_wires(new))
     _forget_flows(topo, change.flows_ended)
-    topo.supervisor.add(change.services_added)
-    topo.supervisor.wait_ready()  # before a balancer hears of them, or their first health check would fail
-    for service in change.services_restarted:
-        topo.supervisor.replace(service, reload=False)
-    for service in change.services_reloaded:
-        topo.supervisor.replace(service, reload=True)
-    topo.supervisor.wait_ready()
+    _change_services(topo, change)
     return _summary(change)
 
 
@@ -142,6 +136,22 @@ def _forget_flows(topo: PlanTopo, flows: Iterable[EndedFlows]) -> None:
             _, words = done.communicate()
             if done.returncode not in (0, 1):  # 1: there was none
                 log.warning("conntrack in %s: %s", ended.node, words.decode(errors="replace").strip())
+
+
+def _change_services(topo: PlanTopo, change: Change) -> None:
+    """New services may need what reloaded ones will know (a name), and reloaded ones may need new ones to be ready (a target's first health check)."""
+    added = {service.name for service in change.services_added}
+    held = tuple(service for service in change.services_reloaded if added & set(service.after))
+    topo.supervisor.add(change.services_added)
+    for service in change.services_restarted:
+        topo.supervisor.replace(service, reload=False)
+    for service in change.services_reloaded:
+        if service not in held:
+            topo.supervisor.replace(service, reload=True)
+    topo.supervisor.wait_ready()
+    for service in held:
+        topo.supervisor.replace(service, reload=True)
+    topo.supervisor.wait_ready()
 
 
 def _summary(change: Change) -> Summary:

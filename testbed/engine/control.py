@@ -124,7 +124,12 @@ class ControlServer:
 
     def _shell(self, _request: dict[str, Any], descriptors: list[int]) -> Answer:
         terminal = descriptors[0]
-        pid = run_forked("testbed-shell", lambda: _mininet_shell(self._lab.net, terminal))
+        with self._one_at_a_time:
+            nodes = tuple(self._lab.nodes.values())
+            for node in nodes:
+                node.view()
+            keep = {terminal, *(descriptor for node in nodes for descriptor in (node.namespace.netlink.fileno(), *node.view().descriptors))}
+            pid = run_forked("testbed-shell", lambda: _mininet_shell(self._lab.net, terminal), keep)
         _, status = os.waitpid(pid, 0)
         return {"status": status}, []
 

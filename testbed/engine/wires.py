@@ -60,7 +60,7 @@ class WireHolder:
         while not self._stopping:
             wires = self._wires
             read, write = os.pipe2(os.O_CLOEXEC)
-            self.pid = run_forked("testbed-wires", partial(hold, wires, attached=partial(_tell, write)))
+            self.pid = run_forked("testbed-wires", partial(hold, wires, attached=partial(_tell, write)), keep={write, *(end[0] for wire in wires for end in (wire.a, wire.b))})
             os.close(write)
             if os.read(read, 1):
                 self._carrying.set()

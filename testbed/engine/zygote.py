@@ -20,7 +20,7 @@ import select
 import signal
 import socket
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -93,13 +93,16 @@ class Zygote:
             return
 
 
-def run_forked(name: str, run: Callable[[], object]) -> int:
-    """Run something in a forked process of its own, which dies with the calling thread; its pid."""
+def run_forked(name: str, run: Callable[[], object], keep: Iterable[int]) -> int:
+    """Run something in a forked process of its own, which dies with the calling thread; its pid. Of all descriptors it has the standard streams and `keep`:
+    whoever waits for the end of a pipe must not wait for this process."""
     pid = os.fork()
     if pid == 0:
 
         def named() -> int:
             syscalls.die_with_parent()
+            _log_to_stderr()
+            _close_descriptors({0, 1, 2, *keep})
             syscalls.set_process_name(name)
             for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
                 signal.signal(number, signal.SIG_IGN if number == signal.SIGINT else signal.SIG_DFL)

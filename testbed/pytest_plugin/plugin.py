@@ -45,7 +45,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    config.addinivalue_line("markers", "topology(name): the topology that the `lab` fixture runs: a name, a FILE.py, or a function that returns a Topology")
+    config.addinivalue_line("markers", "topology(name): the topology that the `lab` fixture runs: a name, a FILE.py, or, as topology.with_args(function), a function that returns a Topology")
     if reason := os.environ.get(REFUSED):
         config.stash[SANDBOX_REFUSAL] = reason
 

@@ -1,11 +1,12 @@
 """Cities, Regions, edge locations and users: who is where, and with which public address.
 
-    198.18.<i>.0/24   the i-th city in use by name: .1 router, .2 resolver, users from .10
-    198.51.100.0/24   the first Region in use by name, 198.19.<r>.0/24 the others: .1 its services plane, the rest `public_addresses`
-    203.0.113.<10+i>  edge locations by code
+    198.18.<i>.0/24   the i-th city of `geography.CITIES`: .1 router, .2 resolver, users from .10
+    198.19.<r>.0/24   the r-th Region of `geography.REGIONS`: .1 its services plane, the rest `public_addresses`
+    203.0.113.<10+i>  the i-th of `geography.EDGE_LOCATIONS`
     192.0.2.1, .2     root and top-level name servers; .53-.56 Route 53's four, anycast
 
 All from documentation and benchmarking ranges (RFC 5737, RFC 2544), so that nothing in a lab can be mistaken for a real host.
+Numbers follow the catalogue, not what is in use: a city that joins renumbers nobody (decision 0006).
 """
 
 from __future__ import annotations
@@ -46,12 +47,12 @@ def edge_locations(topology: Topology) -> tuple[str, ...]:
 def regions(topology: Topology) -> tuple[ResolvedRegion, ...]:
     """The Regions in use, by id: those of a VPC or an Elastic IP."""
     in_use = sorted({vpc.region for vpc in topology.of(Vpc)} | {elastic_ip.region for elastic_ip in topology.of(ElasticIp)})
-    return tuple(_region(region, public_pool(index)) for index, region in enumerate(region for region in in_use if region in REGIONS))
+    return tuple(_region(region, public_pool(region)) for region in in_use if region in REGIONS)
 
 
-def public_pool(index: int) -> IPv4Network:
-    """The public addresses of the Region with this index, from 0."""
-    return IPv4Network("198.51.100.0/24") if index == 0 else IPv4Network((f"198.19.{index}.0", 24))
+def public_pool(region: str) -> IPv4Network:
+    """The public addresses of a Region that is known."""
+    return IPv4Network((f"198.19.{list(REGIONS).index(region) + 1}.0", 24))
 
 
 def cities(topology: Topology) -> tuple[ResolvedCity, ...]:
@@ -59,7 +60,7 @@ def cities(topology: Topology) -> tuple[ResolvedCity, ...]:
     names = {user.city for user in topology.of(User)}
     names |= {EDGE_LOCATIONS[code] for code in edge_locations(topology)}
     names |= {region.city for region in regions(topology)}
-    return tuple(_city(name, IPv4Network((f"198.18.{number}.0", 24))) for number, name in enumerate(sorted(names), start=1))
+    return tuple(_city(name, IPv4Network((f"198.18.{list(CITIES).index(name) + 1}.0", 24))) for name in sorted(names))
 
 
 def users(topology: Topology, resolved_cities: tuple[ResolvedCity, ...]) -> tuple[ResolvedUser, ...]:
@@ -77,8 +78,8 @@ def users(topology: Topology, resolved_cities: tuple[ResolvedCity, ...]) -> tupl
 def edges(topology: Topology) -> tuple[ResolvedEdge, ...]:
     """The edge locations, by code. A POP's name is the airport's code, a number and a suffix (CloudFront's X-Amz-Cf-Pop; number assumed)."""
     return tuple(
-        ResolvedEdge(code=code, node=f"edge-{code.lower()}", pop=f"{code}50-C1", city=EDGE_LOCATIONS[code], address=FIRST_EDGE + index)
-        for index, code in enumerate(edge_locations(topology))
+        ResolvedEdge(code=code, node=f"edge-{code.lower()}", pop=f"{code}50-C1", city=EDGE_LOCATIONS[code], address=FIRST_EDGE + list(EDGE_LOCATIONS).index(code))
+        for code in edge_locations(topology)
     )
 
 

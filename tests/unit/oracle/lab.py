@@ -31,8 +31,8 @@ from testbed.resolve import Resolved, resolve
 from tests import addresses
 
 OPEN = SecurityGroupRule(ip_protocol="-1", cidr_ip="0.0.0.0/0")
-USER = "198.18.2.10"
-"""Paris is the second city in use, after Dublin."""
+USER = "198.18.14.10"
+"""The first user of Paris."""
 
 LAB: tuple[Resource, ...] = (
     Internet(),

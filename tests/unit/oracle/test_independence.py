@@ -13,7 +13,7 @@ from testbed.resolve import resolve
 from testbed.resolve.resolved import TargetKind
 from tests.strategies import USER, probes, vpcs
 
-DESTINATIONS = [IPv4Address(address) for address in ("10.7.0.4", "10.7.255.4", "198.18.2.10", "198.19.0.1", "203.0.113.10", "10.8.0.1")]
+DESTINATIONS = [IPv4Address(address) for address in ("10.7.0.4", "10.7.255.4", "198.18.14.10", "198.19.0.1", "203.0.113.10", "10.8.0.1")]
 
 
 @given(vpcs())

@@ -192,8 +192,8 @@ def test_an_address_of_another_region_is_told():
 
 
 def test_a_public_address_taken_twice_is_told():
-    assert told(small("eip-nat", public_ip="198.51.100.50"), ElasticIp(id="eip-x", region="eu-west-1", public_ip="198.51.100.50")) == [
-        ("eip-x", "public_ip 198.51.100.50 is already taken by eip-nat"),
+    assert told(small("eip-nat", public_ip="198.19.12.50"), ElasticIp(id="eip-x", region="eu-west-1", public_ip="198.19.12.50")) == [
+        ("eip-x", "public_ip 198.19.12.50 is already taken by eip-nat"),
     ]
 
 

@@ -73,7 +73,7 @@ def test_a_full_pool_of_public_addresses_is_used_to_the_last():
     instances = tuple(Instance(id=f"i{number}", subnet_id="sub-b", associate_public_ip_address=True) for number in range(242))
     resolved = resolve(topology(*instances))
     public = sorted(i.public_address for i in resolved.interfaces if i.public_address is not None)
-    assert [str(address) for address in public] == [f"198.51.100.{number}" for number in range(10, 255)]
+    assert [str(address) for address in public] == [f"198.19.12.{number}" for number in range(10, 255)]
 
 
 def test_interfaces_of_overlapping_vpcs_have_different_macs():
@@ -121,7 +121,7 @@ def test_an_explicit_public_address_is_kept_free_of_others():
 
 def test_a_second_region_has_a_pool_of_its_own():
     resolved = resolve(topology(ElasticIp(id="eip-us", region="us-east-1")))
-    assert [(r.id, str(r.public_pool)) for r in resolved.regions] == [("eu-west-1", "198.51.100.0/24"), ("us-east-1", "198.19.1.0/24")]
+    assert [(r.id, str(r.public_pool)) for r in resolved.regions] == [("eu-west-1", "198.19.12.0/24"), ("us-east-1", "198.19.16.0/24")]
 
 
 def test_a_vpc_without_tables_acls_and_groups_has_those_that_aws_makes():

@@ -19,10 +19,10 @@ def resolved() -> Resolved:
 
 def test_every_interface_has_its_node_its_addresses_and_the_reason_of_its_public_one(resolved):
     assert [(i.id, i.node, i.device, str(i.address), str(i.public_address), i.public_origin) for i in resolved.interfaces] == [
-        ("eni-alb-shop-a", "alb-shop-a", "eth0", "10.0.0.181", "198.51.100.23", "auto-assigned"),
-        ("eni-alb-shop-b", "alb-shop-b", "eth0", "10.0.1.26", "198.51.100.61", "auto-assigned"),
-        ("eni-nat-a", "nat-a", "eth0", "10.0.0.146", "198.51.100.50", "eip-nat-a"),
-        ("eni-nat-b", "nat-b", "eth0", "10.0.1.179", "198.51.100.154", "eip-nat-b"),
+        ("eni-alb-shop-a", "alb-shop-a", "eth0", "10.0.0.181", "198.19.12.23", "auto-assigned"),
+        ("eni-alb-shop-b", "alb-shop-b", "eth0", "10.0.1.26", "198.19.12.61", "auto-assigned"),
+        ("eni-nat-a", "nat-a", "eth0", "10.0.0.146", "198.19.12.50", "eip-nat-a"),
+        ("eni-nat-b", "nat-b", "eth0", "10.0.1.179", "198.19.12.154", "eip-nat-b"),
         ("eni-shop-db", "shop-db", "eth0", "10.0.20.146", "None", ""),
         ("eni-web-a", "web-a", "eth0", "10.0.10.252", "None", ""),
         ("eni-web-b", "web-b", "eth0", "10.0.11.67", "None", ""),
@@ -77,23 +77,23 @@ def test_the_vpc_has_its_resolver_at_base_plus_two_and_its_gateway(resolved):
     assert (str(vpc.resolver), vpc.internet_gateway, vpc.zone_numbers) == ("10.0.0.2", "igw-shop", (("eu-west-1a", 1), ("eu-west-1b", 2)))
 
 
-def test_cities_are_numbered_by_name(resolved):
+def test_cities_are_numbered_as_in_the_catalogue(resolved):
     assert [(c.node, c.resolver_node, str(c.network), str(c.router), str(c.resolver)) for c in resolved.cities] == [
-        ("city-dublin", "resolver-dublin", "198.18.1.0/24", "198.18.1.1", "198.18.1.2"),
-        ("city-frankfurt", "resolver-frankfurt", "198.18.2.0/24", "198.18.2.1", "198.18.2.2"),
-        ("city-london", "resolver-london", "198.18.3.0/24", "198.18.3.1", "198.18.3.2"),
-        ("city-new-york", "resolver-new-york", "198.18.4.0/24", "198.18.4.1", "198.18.4.2"),
+        ("city-dublin", "resolver-dublin", "198.18.4.0/24", "198.18.4.1", "198.18.4.2"),
+        ("city-frankfurt", "resolver-frankfurt", "198.18.5.0/24", "198.18.5.1", "198.18.5.2"),
+        ("city-london", "resolver-london", "198.18.7.0/24", "198.18.7.1", "198.18.7.2"),
+        ("city-new-york", "resolver-new-york", "198.18.13.0/24", "198.18.13.1", "198.18.13.2"),
     ]
 
 
 def test_users_edges_and_regions_have_public_addresses(resolved):
-    assert [(u.node, str(u.address)) for u in resolved.users] == [("client", "198.18.3.10"), ("client-frankfurt", "198.18.2.10"), ("client-newyork", "198.18.4.10")]
+    assert [(u.node, str(u.address)) for u in resolved.users] == [("client", "198.18.7.10"), ("client-frankfurt", "198.18.5.10"), ("client-newyork", "198.18.13.10")]
     assert [(e.node, e.pop, str(e.address)) for e in resolved.edges] == [
-        ("edge-fra", "FRA50-C1", "203.0.113.10"),
-        ("edge-jfk", "JFK50-C1", "203.0.113.11"),
-        ("edge-lhr", "LHR50-C1", "203.0.113.12"),
+        ("edge-fra", "FRA50-C1", "203.0.113.16"),
+        ("edge-jfk", "JFK50-C1", "203.0.113.20"),
+        ("edge-lhr", "LHR50-C1", "203.0.113.23"),
     ]
-    assert [(r.node, str(r.address), str(r.public_pool)) for r in resolved.regions] == [("services-eu-west-1", "198.51.100.1", "198.51.100.0/24")]
+    assert [(r.node, str(r.address), str(r.public_pool)) for r in resolved.regions] == [("services-eu-west-1", "198.19.12.1", "198.19.12.0/24")]
 
 
 def test_names_that_aws_makes_have_its_form(resolved):
