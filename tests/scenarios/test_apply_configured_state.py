@@ -41,7 +41,7 @@ TOPOLOGIES: dict[str, Topology] = {
     ),
     "one NAT gateway with a chosen address": changed(
         RouteTable(id="rtb-private-b", vpc_id="vpc-shop", associations=("private-b", "database-b"), routes=(Route(destination_cidr_block="0.0.0.0/0", nat_gateway_id="nat-a"),)),
-        of("eip-nat-a", public_ip="198.51.100.77"),
+        of("eip-nat-a", public_ip="198.19.12.77"),
         without=("nat-b", "eip-nat-b"),
     ),
     "Tokyo and a second VPC": changed(
