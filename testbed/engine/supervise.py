@@ -199,7 +199,8 @@ class Supervisor:
             if service is not None:
                 if notice.event == "spawned":
                     service.pid = notice.pid
-                elif notice.pid == service.pid and notice.event == "ready":
+                elif notice.event == "ready" and service.pid in (0, notice.pid):  # a quick daemon speaks before its zygote has told of it
+                    service.pid = notice.pid
                     service.become("ready")
                 elif notice.pid == service.pid and notice.event == "exited":
                     self._lost(service, notice.status)
