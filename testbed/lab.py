@@ -13,6 +13,7 @@ everything. `lab["client"]` is a node as an experiment wants it (`observe.nodes.
 from __future__ import annotations
 
 from collections.abc import Callable
+from ipaddress import IPv4Address
 from pathlib import Path
 
 from testbed.compile import compile_plan
@@ -20,7 +21,12 @@ from testbed.engine import lab as engine_lab
 from testbed.engine import sandbox
 from testbed.engine.status import Summary
 from testbed.model.topology import Topology
+from testbed.observe.explain import PROBE_TIMEOUT_S, Explanation, explain
+from testbed.observe.flow_log import FlowLogReader
 from testbed.observe.nodes import Observed
+from testbed.observe.probe import Protocol
+from testbed.observe.reach import Difference, differences
+from testbed.oracle import Oracle, Reach
 from testbed.resolve import resolve
 
 
@@ -36,6 +42,28 @@ class Lab(Observed, engine_lab.Lab):
         """Enter a sandbox if this program is not in one, and start everything."""
         sandbox.enter()
         super().start()
+
+    @property
+    def oracle(self) -> Oracle:
+        """What AWS does with packets in the topology as it is now."""
+        return Oracle(self.resolved)
+
+    def explain(self, source: str, destination: str | IPv4Address, *, port: int = 0, protocol: str = "tcp", timeout_s: float = PROBE_TIMEOUT_S) -> Explanation:
+        """Send a real probe and tell which AWS rules judged it and its reply; `destination` is a node or an address. Raises LookupError."""
+        address = self[source].resolved(destination)
+        return explain(self, source, address, Protocol(protocol), port, oracle=self.oracle, timeout_s=timeout_s)
+
+    def reach(self, *, port: int = 443, protocol: str = "tcp") -> Reach:
+        """Who reaches whom, all pairs of nodes, from the model."""
+        return self.oracle.reach(protocol, port)
+
+    def reach_differences(self, matrix: Reach) -> tuple[Difference, ...]:
+        """The pairs of `matrix` that real packets contradict (TCP and ICMP)."""
+        return differences(self, matrix, {(source, destination): matrix.address(source, destination) for source in matrix.names for destination in matrix.names})
+
+    def flow_logs(self, resource: str) -> FlowLogReader:
+        """The flow log records of an interface, a subnet or a VPC: ``.more()`` gives those that have come since."""
+        return FlowLogReader(self, resource)
 
     def change(self, topology: Topology) -> Summary:
         """Change the running network to another topology; connections that the change does not concern go on."""

@@ -6,6 +6,7 @@ all ports, or the whole range 1024-65535, and probes' source ports lie in that r
 
 from __future__ import annotations
 
+from dataclasses import replace
 from ipaddress import IPv4Address, IPv4Network
 
 from hypothesis import strategies as st
@@ -16,6 +17,7 @@ from testbed.model import (
     Instance,
     Internet,
     InternetGateway,
+    IpForwarding,
     NatGateway,
     NetworkAcl,
     NetworkAclEntry,
@@ -47,6 +49,10 @@ ANYWHERE = IPv4Network("0.0.0.0/0")
 CIDR_BLOCK = IPv4Network("10.7.0.0/16")
 NAT_BLOCK = IPv4Network("10.7.255.0/24")
 FIRST_CHOSEN_HOST = 10
+SIZES = ((0, False), (0, False), (0, True), (0, True), (1500, True), (1501, True), (1501, False), (8500, True), (8501, True), (9001, False), (9001, True), (9002, True), (12328, False))
+"""Lengths of probes at and around the MTUs, and whether they may not be cut; most are short."""
+TCP_LENGTHS = {0: 0, 1500: 0, 1501: 4136, 8500: 8232, 8501: 8232, 9001: 8232, 9002: 12328, 12328: 12328}
+"""What a SYN has instead: its data come in multiples of 4,096 (see `tests.dataplane.probing`)."""
 
 ports = st.sampled_from(SERVICE_PORTS)
 protocols = st.sampled_from((Protocol.TCP, Protocol.UDP, Protocol.ICMP))
@@ -101,6 +107,7 @@ def probes(topology: Topology) -> st.SearchStrategy[Probe]:
         protocol=protocols,
         destination_port=ports,
         source_port=st.integers(32768, 60999),
+        size=st.sampled_from(SIZES),
     )
 
 
@@ -117,11 +124,14 @@ def _destinations(resolved: Resolved, source: str) -> list[IPv4Address]:
     return [*private, *public, *(user.address for user in resolved.users if user.node != source), absent]
 
 
-def _probe(ends: tuple[str, IPv4Address], protocol: Protocol, destination_port: int, source_port: int) -> Probe:
+def _probe(ends: tuple[str, IPv4Address], protocol: Protocol, destination_port: int, source_port: int, size: tuple[int, bool]) -> Probe:
     source, destination = ends
     if protocol is Protocol.ICMP:
-        return Probe(source=source, destination=destination, protocol=protocol, icmp_type=8, icmp_code=0)
-    return Probe(source=source, destination=destination, protocol=protocol, destination_port=destination_port, source_port=source_port)
+        return Probe(source=source, destination=destination, protocol=protocol, icmp_type=8, icmp_code=0, length_bytes=size[0], dont_fragment=size[1])
+    length_bytes = size[0] if protocol is Protocol.UDP else TCP_LENGTHS[size[0]]
+    return Probe(
+        source=source, destination=destination, protocol=protocol, destination_port=destination_port, source_port=source_port, length_bytes=length_bytes, dont_fragment=size[1]
+    )
 
 
 @st.composite
@@ -213,3 +223,46 @@ def _entry(draw: st.DrawFn, number: int, direction: Direction) -> NetworkAclEntr
         port_range=port_range,
         icmp_type=draw(st.sampled_from((None, 8, 0))) if protocol is Protocol.ICMP else None,
     )
+
+
+APPLIANCE, APPLIANCE_SUBNET, APPLIANCE_BLOCK = "i-appliance", "subnet-appliance", IPv4Network("10.7.254.0/24")
+
+
+@st.composite
+def vpcs_with_an_appliance(draw: st.DrawFn) -> Topology:
+    """One of `vpcs`, where an instance in a subnet of its own forwards, or masquerades, and some tables lead some subnets' packets to it."""
+    topology = draw(vpcs())
+    has_gateway = any(isinstance(resource, InternetGateway) for resource in topology.resources)
+    blocks = [subnet.cidr_block for subnet in topology.of(Subnet) if subnet.id != NAT_SUBNET]
+    groups = [group.id for group in topology.of(SecurityGroup)]
+    tables = {table.id: table for table in topology.of(RouteTable)}
+    for table in tables.values():
+        detours = draw(st.lists(st.sampled_from(blocks), unique=True, max_size=2))
+        written = {route.destination_cidr_block for route in table.routes}
+        routes = tuple(Route(destination_cidr_block=block, instance_id=APPLIANCE) for block in detours if block not in written)
+        tables[table.id] = replace(table, routes=table.routes + routes)
+    onward = (Route(destination_cidr_block=ANYWHERE, gateway_id=GATEWAY),) if has_gateway else ()
+    added: tuple[Resource, ...] = (
+        Subnet(id=APPLIANCE_SUBNET, vpc_id=VPC, cidr_block=APPLIANCE_BLOCK, availability_zone=f"{REGION}a"),
+        RouteTable(id="rtb-appliance", vpc_id=VPC, associations=(APPLIANCE_SUBNET,), routes=onward),
+        Instance(
+            id=APPLIANCE,
+            subnet_id=APPLIANCE_SUBNET,
+            security_group_ids=tuple(draw(st.lists(st.sampled_from(groups), unique=True, max_size=2))),
+            source_dest_check=False,
+            user_data=IpForwarding(masquerade=draw(st.booleans())),
+        ),
+    )
+    return replace(topology, name="random-vpc-with-an-appliance", resources=(*(tables.get(resource.id, resource) for resource in topology.resources), *added))
+
+
+@st.composite
+def other_rules(draw: st.DrawFn, topology: Topology) -> Topology:
+    """The topology with some of its security groups' rules taken away, or all of them open: what a live change may do to flows."""
+
+    def changed(group: SecurityGroup) -> SecurityGroup:
+        ingress = tuple(rule for rule in group.security_group_ingress if draw(st.booleans()))
+        egress = draw(st.sampled_from((group.security_group_egress, group.security_group_egress, (), None)))
+        return replace(group, security_group_ingress=ingress, security_group_egress=egress)
+
+    return replace(topology, resources=tuple(changed(resource) if isinstance(resource, SecurityGroup) else resource for resource in topology.resources))

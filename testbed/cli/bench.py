@@ -33,7 +33,7 @@ class Row:
 @click.argument("suites", metavar="[SUITE…]", nargs=-1)
 @json_option
 def command(suites: tuple[str, ...], as_json: bool) -> int:
-    """Measure against peers and floors in one run, as ratios; exit 1 if a goal is missed. Suites: startup, path, l7; all by default."""
+    """Measure against peers and floors in one run, as ratios; exit 1 if a goal is missed. Suites: startup, path, nat, l7; all by default."""
     from testbed.cli.output import console, print_json, progress
 
     there = tuple(sorted(path.stem for path in DIRECTORY.glob("*.py") if not path.stem.startswith("_")))

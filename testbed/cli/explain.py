@@ -48,26 +48,17 @@ def command(lab_name: str | None, source: str, destination: str, port: int | Non
 def explained(lab: RemoteLab, source: str, destination: str, protocol: str, port: int | None) -> Explanation:
     """The explanation, with the oracle's answer for the lab's own topology. Raises `BadSource`."""
     from testbed.cli.source import load
-    from testbed.model import Protocol as ModelProtocol
     from testbed.observe.explain import explain
-    from testbed.observe.probe import Protocol, Sent
-    from testbed.oracle import Oracle, Probe, Walk
+    from testbed.observe.probe import Protocol
+    from testbed.oracle import Oracle
     from testbed.resolve import resolve
 
     node_of(lab.plan, source)
     address = address_named(lab, destination)
     chosen = Protocol(protocol)
-    numbers = {Protocol.TCP: ModelProtocol.TCP, Protocol.UDP: ModelProtocol.UDP, Protocol.ICMP: ModelProtocol.ICMP}
     wanted = 0 if chosen is Protocol.ICMP else port or (443 if chosen is Protocol.TCP else 53)
-    oracle = Oracle(resolve(load(lab.topology_source)))
-
-    def ask(sent: Sent) -> Walk:
-        if chosen is Protocol.ICMP:
-            return oracle.walk(Probe(source=source, destination=address, protocol=numbers[chosen]))
-        return oracle.walk(Probe(source=source, destination=address, protocol=numbers[chosen], source_port=sent.source_port, destination_port=wanted))
-
     try:
-        return explain(lab, source, address, chosen, wanted, oracle=ask)
+        return explain(lab, source, address, chosen, wanted, oracle=Oracle(resolve(load(lab.topology_source))))
     except LookupError as error:
         raise BadSource(str(error), "name a user, an instance or another node with an interface in a VPC") from error
 
@@ -96,10 +87,13 @@ def show(explanation: Explanation, screen: Console) -> None:
     screen.print(f"{explanation.source} -> {escape(explanation.destination)} {sent.destination} {sent.protocol.value}{port}: {verdict} ({sent.answer.value}{took})")
     for hop in explanation.hops:
         mark = "[red]x[/]" if hop.dropped else "[green]>[/]" if hop.leg == "request" else "[cyan]<[/]"
-        screen.print(f"  {mark} {hop.leg:<7} {hop.node}: {escape(hop.packet)}")
+        became = f"  [yellow]=>[/]  {escape(hop.became)}" if hop.became else ""
+        screen.print(f"  {mark} {hop.leg:<7} {hop.node}: {escape(hop.packet)}{became}")
         for words in hop.said:
             screen.print(f"              {'[red]' if words.endswith(' drop') else ''}{escape(words)}{'[/]' if words.endswith(' drop') else ''}")
     screen.print(f"[bold]{escape(explanation.cause)}[/]")
+    if explanation.remedy:
+        screen.print(f"[green]What would let it pass:[/] {escape(explanation.remedy)}.")
     if explanation.agrees:
         screen.print(f"[dim]The model agrees: {escape(explanation.oracle)}.[/]")
     else:

@@ -27,13 +27,18 @@ VERBS = {
     "shell": "A shell in a node, or Mininet's over the whole lab.",
     "request": "Send a real HTTP request and draw what happened.",
     "explain": "Send a real probe and tell which AWS rule decided.",
+    "reach": "Who reaches whom: all pairs, from the model; --live checks it with packets.",
+    "flow-logs": "Flow log records of an interface, a subnet or a VPC.",
     "capture": "Capture packets in nodes, to a file or into a pipe.",
     "open": "Browse into a lab with your own browser.",
     "logs": "What the lab's services have told.",
+    "metrics": "CloudWatch's metrics of a NAT gateway.",
     "graph": "Draw a topology.",
+    "routes": "Which routes are in force for a subnet, and why.",
     "plan": "What a topology becomes: namespaces, links, routes, rules, services.",
     "apply": "Change a running lab to what its topology says now.",
     "down": "End labs.",
+    "lab": "Classroom labs: start one, work in it, have it checked.",
     "bench": "Measure against peers, in ratios.",
     "doctor": "What this machine has and lacks.",
     "completion": "Shell completion: bash, zsh or fish.",
@@ -49,7 +54,7 @@ class Verbs(click.Group):
     def get_command(self, context: click.Context, name: str) -> click.Command | None:
         if name not in VERBS:
             return None
-        command: click.Command = importlib.import_module(f"testbed.cli.{name}").command
+        command: click.Command = importlib.import_module(f"testbed.cli.{name.replace('-', '_')}").command
         return command
 
     def format_commands(self, context: click.Context, formatter: click.HelpFormatter) -> None:

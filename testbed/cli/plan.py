@@ -66,7 +66,8 @@ def _add_node(branch: Tree, node: Node, plan: Plan, rules: bool) -> None:
     for route in node.routes:
         own.add(escape(_route(route)))
     for rule in node.rules:
-        own.add(escape(f"rule {rule.priority}: mark {rule.mark:#x}/{rule.mask:#x} looks up {rule.table}{_from(rule.origin)}"))
+        marked = f"mark {rule.mark:#x}/{rule.mask:#x}" if rule.mask else f"from {rule.source}"
+        own.add(escape(f"rule {rule.priority}: {marked} looks up {rule.table}{_from(rule.origin)}"))
     if node.ruleset is not None:
         _add_ruleset(own, node, rules)
     for service in plan.services:

@@ -6,13 +6,17 @@
     forward            both ends admitted this flow? ──yes──> border ─> accept
                          │no
                        sender ─> border ─> receiver ─> accept
-    sender, receiver   this end's bit is set? return. Else union.<flow>.<groups>: interval maps -> <group>.<flow>.<rule> -> set the bit
+    sender, receiver   this end's bit is set? return. Else union.<flow>.<groups>: interval maps -> <group>.<flow>.<rule> -> admit
+    admit              a flow that is not tracked here: return, the rules judge every packet of it. Else, on a packet of the way forth: set the bit
     border             not SAME_SUBNET: ACL outbound of the subnet left, then ACL inbound of the subnet entered, without state
     input              the resolver's addresses; nothing else is answered
 
 Source: VPC user guide, "Configure route tables", "Network ACLs", "Security group rules" (documented).
-NOT MODELLED: an interface without source/destination check that forwards for others shares the fabric's state (AWS keeps state per interface, and the
-same 5-tuple crosses twice); "untracked" flows (a removed rule cuts them at once on AWS); a TTL of 255 arrives as 254.
+An interface without source/destination check has no end here: its groups and their state are in a namespace of its own (`interface_port`), because what
+it forwards crosses the fabric twice as one 5-tuple, under one connection mark, whose bits are the two real ends'.
+A packet on the way back never sets a bit: else a reply that its own rules allow would keep a flow alive whose rule is gone.
+NOT MODELLED: an interface that has admitted a flow forgets it if the first packet was dropped further on (the fabric's table keeps only what passed it);
+a TTL of 255 arrives as 254; SCTP, DCCP, UDP-Lite and GRE are told apart by their ports or keys, where AWS looks at addresses and protocol.
 """
 
 from __future__ import annotations
@@ -22,7 +26,7 @@ from ipaddress import IPv4Address, IPv4Network
 
 from testbed.compile.fragment import NodePart
 from testbed.model.subnet import Subnet
-from testbed.plan import Interface, NftChain, NftMap, NftRule, NftTable
+from testbed.plan import Interface, NftChain, NftMap, NftRule, NftTable, Route
 from testbed.plan.marks import AVAILABILITY_ZONE_SHIFT, BOTH_ADMITTED, ORIGINATOR_ADMITTED, RESPONDER_ADMITTED, SAME_SUBNET
 from testbed.plan.names import interface_name, mac_address
 from testbed.resolve.resolved import Resolved, ResolvedInterface, ResolvedSubnet, ResolvedVpc
@@ -33,7 +37,14 @@ TABLE = "fabric"
 FABRIC_END = IPv4Address("169.254.0.1")
 """Next hop of an internet gateway towards the fabric; it and GATEWAY_END have permanent neighbour entries and are never seen in a packet."""
 GATEWAY_END = IPv4Address("169.254.0.2")
+PEERING_PREFIX = "p-"
 EVERYTHING = IPv4Network("0.0.0.0/0")
+END_MAPS = ("receiver_groups", "receiver_untracked", "sender_groups", "sender_untracked")
+ALWAYS_TRACKED = "always_tracked"
+"""Set of devices: flows to and from what is behind them are tracked at their other end whatever its rules say."""
+FORWARDERS, FORWARDERS_ADDRESSES = "forwarders", "forwarders_addresses"
+"""Sets of devices behind which is what forwards for others, and of these devices with their own addresses."""
+SAME_SUBNET_HOPS = "same_subnet_hops"
 FIRST_TABLE = 10000
 """Kernel table of route table number 0: the kernel keeps 253-255 for itself."""
 
@@ -56,10 +67,26 @@ def gateway_device(gateway: str) -> str:
     return interface_name("e-", gateway)
 
 
+def peering_device(peering: str) -> str:
+    """A fabric's end of a VPC peering connection; no other device's name begins like this."""
+    return interface_name(PEERING_PREFIX, peering)
+
+
+def through(device_name: str, destination: IPv4Network, table: int, origin: str) -> Route:
+    """A route out of the fabric by a gateway's or peering's device; `GATEWAY_END` has a permanent neighbour entry there."""
+    return Route(destination=destination, device=device_name, via=GATEWAY_END, onlink=True, table=table, origin=origin)
+
+
 def end(vpc: str, name: str, *, mtu_bytes: int = VPC_MTU_BYTES, proxy_arp: bool = False, origin: str) -> Interface:
     """An interface in the fabric. It answers ARP at once for addresses that exist elsewhere, and for no others (they have no route)."""
     sysctls = (("ipv4/neigh/{}/proxy_delay", "0"), ("proxy_arp", "1"), ("send_redirects", "0")) if proxy_arp else (("send_redirects", "0"),)
     return Interface(node=vpc, name=name, mac=mac_address(vpc, name), mtu_bytes=mtu_bytes, sysctls=sysctls, origin=origin)
+
+
+def addresses(interface: ResolvedInterface) -> str:
+    """An interface's private addresses in nft's words: one, or a set."""
+    own = sorted(interface.addresses)
+    return str(own[0]) if len(own) == 1 else f"{{ {', '.join(map(str, own))} }}"
 
 
 def vpc_of(resolved: Resolved, vpc_id: str) -> ResolvedVpc:
@@ -93,9 +120,18 @@ def subnet_mark(table_number: int, zone_number: int) -> tuple[int, int]:
     return zone | table_number, zone | SAME_SUBNET
 
 
-def base_chains(destination_checked: bool) -> tuple[NftChain, ...]:
-    """The chains that every fabric has. `destination_checked`: some route leads to an interface that takes only what is addressed to it."""
+def base_chains(destination_checked: bool, same_subnet_hops: bool = False, crossing: str = "") -> tuple[NftChain, ...]:
+    """The chains that every fabric has.
+
+    `destination_checked`: some route leads to an interface that takes only what is addressed to it. `same_subnet_hops`: some route leads to one
+    in the sender's own subnet, so that no border is crossed on the way there ("not as it is routed within a subnet": "Network ACLs"; documented).
+    `crossing` is a chain that sees every packet which its sender's side has passed (`flow_log`); empty for none.
+    """
     check = (NftRule(statement="oifname vmap @destination_check"),) if destination_checked else ()
+    within = (NftRule(statement=f"iifname . oifname @{SAME_SUBNET_HOPS} return", origin="next hop in the same subnet"),) if same_subnet_hops else ()
+    staying = [f"meta mark & {SAME_SUBNET:#x} != 0", *([f"iifname . oifname @{SAME_SUBNET_HOPS}"] if same_subnet_hops else [])]
+    seen_staying = tuple(NftRule(statement=f"{condition} jump {crossing}") for condition in staying) if crossing else ()
+    seen_leaving = (NftRule(statement=f"jump {crossing}"),) if crossing else ()
     return (
         NftChain(name="prerouting", hook="type filter hook prerouting priority raw; policy accept;", rules=(NftRule(statement="iifname vmap @from_interface"),)),
         NftChain(
@@ -114,17 +150,35 @@ def base_chains(destination_checked: bool) -> tuple[NftChain, ...]:
         NftChain(
             name="border",
             rules=(
+                *seen_staying,
                 NftRule(statement=f"meta mark & {SAME_SUBNET:#x} != 0 return", origin="same subnet"),
+                *within,
                 NftRule(statement="iifname vmap @leave_subnet"),
+                *seen_leaving,
                 NftRule(statement="oifname vmap @enter_subnet"),
             ),
         ),
-        *_end("sender", "iifname", ORIGINATOR_ADMITTED, RESPONDER_ADMITTED),
-        *_end("receiver", "oifname", RESPONDER_ADMITTED, ORIGINATOR_ADMITTED),
+        *ends(),
+        _path_mtu(),
     )
 
 
-def _end(name: str, interface: str, forth: int, back: int) -> tuple[NftChain, NftChain]:
+def _path_mtu() -> NftChain:
+    """The one message that the fabric itself originates. AWS says that it needs a rule in ACL and security group to arrive ("Network MTU", "Network ACLs"; documented)."""
+    too_big = "icmp type destination-unreachable icmp code frag-needed"
+    return NftChain(
+        name="path_mtu",
+        hook="type filter hook output priority filter; policy accept;",
+        rules=(NftRule(statement=f"{too_big} oifname vmap @enter_subnet"), NftRule(statement=f"{too_big} oifname vmap @receiver_groups")),
+    )
+
+
+def ends() -> tuple[NftChain, ...]:
+    """The chains that ask the groups of a packet's two ends, and remember what they admit. They use the maps of `END_MAPS`."""
+    return (*_end("sender", "iifname", ORIGINATOR_ADMITTED, RESPONDER_ADMITTED), *_end("receiver", "oifname", RESPONDER_ADMITTED, ORIGINATOR_ADMITTED))
+
+
+def _end(name: str, interface: str, forth: int, back: int) -> tuple[NftChain, ...]:
     """One end of a packet's way: its bit of the flow for a packet on the way forth, and on the way back."""
     return (
         NftChain(
@@ -138,11 +192,9 @@ def _end(name: str, interface: str, forth: int, back: int) -> tuple[NftChain, Nf
         ),
         NftChain(
             name=f"admit_{name}",
-            rules=(
-                NftRule(statement=f"{TRACKED} ct direction original ct mark set ct mark | {forth:#x}"),
-                NftRule(statement=f"{TRACKED} ct direction reply ct mark set ct mark | {back:#x}"),
-            ),
+            rules=(NftRule(statement=f"meta l4proto {{ tcp, udp }} {interface} vmap @{name}_untracked"), NftRule(statement=f"goto track_{name}")),
         ),
+        NftChain(name=f"track_{name}", rules=(NftRule(statement=f"{TRACKED} ct direction original ct mark set ct mark | {forth:#x}"),)),
     )
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from services.dns.config import Location, Placed, Record, Zone
+from testbed.compile import aws_service, host_name
 from testbed.compile.places import city_of
 from testbed.model.distribution import Distribution
 from testbed.model.hosted_zone import HostedZone, RecordSet
@@ -87,7 +88,7 @@ def _aws_zones(resolved: Resolved) -> Iterator[Zone]:
     distributions = tuple(_distribution_record(name, distribution, resolved) for distribution, name in resolved.distribution_names)
     yield _zone("cloudfront.net", distributions, resolved, origin="CloudFront")
     balancers = tuple(load_balancer_record(name, balancer, resolved) for balancer, name in resolved.load_balancer_names)
-    yield _zone("amazonaws.com", (*balancers, *database_records(resolved)), resolved, origin="AWS")
+    yield _zone("amazonaws.com", (*balancers, *database_records(resolved), *host_name.public_records(resolved), *aws_service.public_records(resolved)), resolved, origin="AWS")
     for server in resolved.route53_servers:
         address = Record(name=server.host_name, type="A", ttl=NAME_SERVERS_TTL_S, values=(str(server.address),), origin="Route 53")
         yield _zone(server.host_name.partition(".")[2], (address,), resolved, origin="Route 53")

@@ -10,7 +10,7 @@ from ipaddress import IPv4Address
 
 from services.common.config import Listen, encode
 from services.instance.config import Config, Database
-from testbed.compile import fabric
+from testbed.compile import fabric, guest_routing
 from testbed.compile.db_instance import service_name as database_service_name
 from testbed.compile.fragment import Fragment, join
 from testbed.compile.name_server import vpc_resolver_service_name
@@ -19,7 +19,7 @@ from testbed.compile.network_interface import lower as lower_interface
 from testbed.compile.places import forwarding_sysctls, region_of_interface
 from testbed.compile.vpc import resolver_addresses_of
 from testbed.model.db_instance import DBInstance
-from testbed.model.instance import Instance, WebApplication
+from testbed.model.instance import Instance, IpForwarding, WebApplication
 from testbed.plan import NodeKind, PlanError, ServiceSpec
 from testbed.resolve.resolved import Resolved, ResolvedInterface
 
@@ -33,10 +33,10 @@ def lower(instance: Instance, resolved: Resolved) -> Fragment:
     primary = next((i for i in interfaces if i.device == PRIMARY), None)
     if primary is None:
         raise PlanError(f"{instance.id} has no primary interface")
-    forwards = None if all(i.source_dest_check for i in interfaces) else forwarding_sysctls()
+    forwards = forwarding_sysctls() if isinstance(instance.user_data, IpForwarding) or not all(i.source_dest_check for i in interfaces) else None
     guest = guest_node(primary, NodeKind.INSTANCE, instance.id, resolved, forwards=forwards)
-    services = (_service(instance, instance.user_data, primary, resolved),) if instance.user_data is not None else ()
-    return join(*(lower_interface(interface, resolved) for interface in interfaces), Fragment(nodes=(guest,), services=services))
+    services = (_service(instance, instance.user_data, primary, resolved),) if isinstance(instance.user_data, WebApplication) else ()
+    return join(*(lower_interface(interface, resolved) for interface in interfaces), Fragment(nodes=(guest, guest_routing.part(instance, interfaces, resolved)), services=services))
 
 
 def service_name(instance: Instance) -> str:

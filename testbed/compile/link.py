@@ -59,6 +59,7 @@ def _table(node: str, key: tuple[str, str], tables: list[NftTable]) -> NftTable:
     return NftTable(
         family=key[0],
         name=key[1],
+        timeouts=_unique(f"{where}: timeout", (timeout for t in tables for timeout in t.timeouts), lambda timeout: timeout.name),
         sets=tuple(_set(where, same) for same in _by_name(s for t in tables for s in t.sets)),
         maps=tuple(_map(where, same) for same in _by_name(m for t in tables for m in t.maps)),
         chains=tuple(sorted(chains, key=lambda chain: (chain.hook != "", chain.name))),

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from services.alb.config import Config
 from services.common.config import encode
+from testbed.compile import network_load_balancer
 from testbed.compile.fragment import Fragment, join
 from testbed.compile.instance import service_name as instance_service_name
 from testbed.compile.listener import listener_config
@@ -14,9 +15,9 @@ from testbed.compile.network_interface import guest_node
 from testbed.compile.network_interface import lower as lower_interface
 from testbed.compile.target_group import target_group_config
 from testbed.compile.tls import certificate
-from testbed.model.instance import Instance
+from testbed.model.instance import Instance, WebApplication
 from testbed.model.listener import Forward, Listener
-from testbed.model.load_balancer import LoadBalancer
+from testbed.model.load_balancer import NETWORK, LoadBalancer
 from testbed.model.target_group import TargetGroup
 from testbed.plan import NodeKind, ServiceSpec
 from testbed.resolve.resolved import Resolved, ResolvedInterface
@@ -25,7 +26,9 @@ KIND = "alb"
 
 
 def lower(balancer: LoadBalancer, resolved: Resolved) -> Fragment:
-    """The nodes of the balancer, an interface and a daemon each."""
+    """The nodes of the balancer, an interface and a daemon each; a network balancer has the kernel in place of the daemon."""
+    if balancer.type == NETWORK:
+        return network_load_balancer.lower(balancer, resolved)
     return join(*(_node(balancer, interface, resolved) for interface in resolved.interfaces_of(balancer.id)))
 
 
@@ -56,7 +59,7 @@ def _service(balancer: LoadBalancer, interface: ResolvedInterface, resolved: Res
         idle_timeout_s=float(balancer.idle_timeout_seconds),
     )
     targets = {target for group in groups for target in group.targets}
-    after = tuple(instance_service_name(instance) for instance in resolved.topology.of(Instance) if instance.id in targets and instance.user_data is not None)
+    after = tuple(instance_service_name(instance) for instance in resolved.topology.of(Instance) if instance.id in targets and isinstance(instance.user_data, WebApplication))
     return ServiceSpec(name=name, kind=KIND, node=interface.node, config=encode(config), after=after, certificates=tuple(certificates.values()), origin=balancer.id)
 
 

@@ -13,6 +13,7 @@ from typing import TypeVar
 from testbed.compile import (
     db_instance,
     edge_location,
+    flow_log,
     instance,
     internet,
     internet_gateway,
@@ -24,7 +25,10 @@ from testbed.compile import (
     route_table,
     security_group,
     subnet,
+    traffic_mirror,
     vpc,
+    vpc_endpoint,
+    vpc_peering_connection,
 )
 from testbed.compile.fragment import Fragment
 from testbed.compile.link import link
@@ -33,6 +37,8 @@ from testbed.model.instance import Instance
 from testbed.model.internet_gateway import InternetGateway
 from testbed.model.load_balancer import LoadBalancer
 from testbed.model.nat_gateway import NatGateway
+from testbed.model.vpc_endpoint import VpcEndpoint
+from testbed.model.vpc_peering_connection import VpcPeeringConnection
 from testbed.plan import Plan
 from testbed.resolve.resolved import Resolved
 
@@ -53,6 +59,8 @@ LOWERINGS: tuple[Lowering, ...] = (
     _each(lambda r: r.security_groups, security_group.lower),
     _each(lambda r: r.topology.of(InternetGateway), internet_gateway.lower),
     _each(lambda r: r.topology.of(NatGateway), nat_gateway.lower),
+    _each(lambda r: r.topology.of(VpcEndpoint), vpc_endpoint.lower),
+    _each(lambda r: r.topology.of(VpcPeeringConnection), vpc_peering_connection.lower),
     _each(lambda r: r.topology.of(Instance), instance.lower),
     _each(lambda r: r.topology.of(LoadBalancer), load_balancer.lower),
     _each(lambda r: r.topology.of(DBInstance), db_instance.lower),
@@ -61,6 +69,8 @@ LOWERINGS: tuple[Lowering, ...] = (
     _each(lambda r: r.edges, edge_location.lower),
     _each(lambda r: r.regions, region.lower),
     lambda resolved: (name_server.lower(resolved),),
+    _each(lambda r: r.vpcs, flow_log.lower),
+    _each(lambda r: r.vpcs, traffic_mirror.lower),
 )
 
 

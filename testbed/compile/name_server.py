@@ -12,10 +12,12 @@ from ipaddress import IPv4Address, IPv4Network
 
 from services.common.config import Listen, Transport, encode
 from services.dns.config import Authority, Config, LocalZone, NetworkLocation, Record, Resolver, Zone
+from testbed.compile import aws_service, host_name
 from testbed.compile.attach import attach
 from testbed.compile.fragment import Fragment, join
 from testbed.compile.hosted_zone import database_records, location_of, public_zones
-from testbed.compile.vpc import DNS_PORT, resolver_addresses_of
+from testbed.compile.link_local import DNS_PORT
+from testbed.compile.vpc import resolver_addresses_of
 from testbed.plan import Node, NodeKind, ServiceSpec
 from testbed.resolve.resolved import NameServer, Resolved, ResolvedCity, ResolvedEdge, ResolvedRegion
 
@@ -86,7 +88,7 @@ def vpc_resolver_service(region: ResolvedRegion, resolved: Resolved) -> ServiceS
         Resolver(
             listen=tuple(listen for address in resolver_addresses_of(vpc) for listen in _listen_both(address, namespace=vpc.vpc.id)),
             root_hints=_root_hints(resolved),
-            local_zones=_local_zones(vpc.vpc.id, resolved),
+            local_zones=_local_zones(vpc.vpc.id, region, resolved),
             packets_per_second=PACKETS_PER_SECOND,
             source=region.address,
         )
@@ -98,9 +100,10 @@ def vpc_resolver_service(region: ResolvedRegion, resolved: Resolved) -> ServiceS
     return ServiceSpec(name=vpc_resolver_service_name(region), kind=KIND, node=region.node, config=encode(Config(name=region.node, resolvers=resolvers)), origin=region.id)
 
 
-def _local_zones(vpc: str, resolved: Resolved) -> tuple[LocalZone, ...]:
-    """The endpoints of the VPC's own databases, which it knows even where the internet is out of reach."""
-    return tuple(LocalZone(name=record.name, records=(record,)) for record in database_records(resolved, (vpc,)))
+def _local_zones(vpc: str, region: ResolvedRegion, resolved: Resolved) -> tuple[LocalZone, ...]:
+    """The endpoints of the VPC's own databases, the names of its instances, AWS's services and the VPC's endpoints, which it knows even where the internet is out of reach."""
+    databases = tuple(LocalZone(name=record.name, records=(record,)) for record in database_records(resolved, (vpc,)))
+    return (*databases, *host_name.zones_inside(vpc, resolved), *aws_service.local_zones(vpc, region, resolved))
 
 
 def _locations(resolved: Resolved) -> tuple[NetworkLocation, ...]:

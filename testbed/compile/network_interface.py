@@ -9,44 +9,51 @@ from __future__ import annotations
 
 from ipaddress import IPv4Interface, IPv4Network
 
-from testbed.compile import fabric, network_acl, security_group, subnet
+from testbed.compile import aws_service, dhcp_options, fabric, interface_port, network_acl, security_group, subnet
 from testbed.compile.fragment import Fragment, NodePart, join
 from testbed.compile.link import ordered
 from testbed.compile.places import city_of, end_sysctls, region_of_interface
-from testbed.compile.vpc import resolver_addresses_of
 from testbed.model.network_acl import Direction
 from testbed.model.security_group import Flow
-from testbed.plan import Interface, Link, Neighbour, NftChain, NftRule, Node, NodeKind, Route
+from testbed.plan import Interface, Link, Neighbour, NftChain, NftRule, NftSet, NftTable, Node, NodeKind, Route
 from testbed.plan.names import identifier
-from testbed.resolve.resolved import Resolved, ResolvedInterface
+from testbed.resolve.resolved import OwnerKind, Resolved, ResolvedInterface
 
 PRIMARY = "eth0"
+ALWAYS_TRACKED = frozenset({OwnerKind.NAT_GATEWAY, OwnerKind.VPC_ENDPOINT})
+"""EC2 user guide, "Amazon EC2 security group connection tracking": automatically tracked connections, of what exists here (documented)."""
 
 
-def lower(interface: ResolvedInterface, resolved: Resolved) -> Fragment:
-    """The link, the guest's addresses, and all that the fabric knows of the interface. Its owner's lowering makes the guest's node."""
+def lower(interface: ResolvedInterface, resolved: Resolved, *, mtu_bytes: int = fabric.VPC_MTU_BYTES, fabric_mtu_bytes: int | None = None) -> Fragment:
+    """The link, the guest's addresses, and all that the fabric knows of the interface. Its owner's lowering makes the guest's node.
+
+    With a larger `fabric_mtu_bytes` the fabric sends what the guest's end does not take: it vanishes, and nobody is told."""
     vpc, device = interface.vpc, fabric.device(interface)
     resolved_subnet = fabric.subnet_of(resolved, interface.subnet)
     gateway = fabric.router(resolved_subnet.subnet)
     address = IPv4Interface(f"{interface.address}/{resolved_subnet.subnet.cidr_block.prefixlen}")
+    secondary = tuple(IPv4Interface(each.address) for each in interface.secondary)
     guest = Interface(
-        node=interface.node, name=interface.device, mac=interface.mac, addresses=(address,), mtu_bytes=fabric.VPC_MTU_BYTES, origin=interface.id
+        node=interface.node, name=interface.device, mac=interface.mac, addresses=(address, *secondary), mtu_bytes=mtu_bytes, origin=interface.id
     )
-    fabric_end = fabric.end(vpc, device, proxy_arp=True, origin=interface.id)
+    fabric_end = fabric.end(vpc, device, mtu_bytes=fabric_mtu_bytes or mtu_bytes, proxy_arp=True, origin=interface.id)
     default = Route(destination=fabric.EVERYTHING, device=interface.device, via=gateway, origin=f"{interface.subnet} router")
     in_fabric = NodePart(
         name=vpc,
-        routes=(Route(destination=IPv4Network(interface.address), device=device, source=gateway, origin=interface.id),),
-        neighbours=(Neighbour(address=interface.address, mac=interface.mac, device=device),),
+        routes=tuple(Route(destination=IPv4Network(own), device=device, source=gateway, origin=interface.id) for own in interface.addresses),
+        neighbours=tuple(Neighbour(address=own, mac=interface.mac, device=device) for own in interface.addresses),
     )
+    if interface_port.needs_port(interface):
+        link = interface_port.lower(interface, guest, fabric_end, resolved)
+    else:
+        link = Fragment(links=(ordered(Link(a=guest, b=fabric_end, origin=interface.id)),))
     return join(
-        Fragment(
-            nodes=(in_fabric, NodePart(name=interface.node, routes=(default,) if interface.device == PRIMARY else ())),
-            links=(ordered(Link(a=guest, b=fabric_end, origin=interface.id)),),
-        ),
+        Fragment(nodes=(in_fabric, NodePart(name=interface.node, routes=(default,) if interface.device == PRIMARY else ()))),
+        link,
         _arrival(interface, device),
         _borders(interface, device, resolved_subnet.network_acl),
         _groups(interface, device, resolved),
+        _as_neighbour(interface, device),
     )
 
 
@@ -63,8 +70,10 @@ def guest_node(interface: ResolvedInterface, kind: NodeKind, label: str, resolve
             origin=interface.owner,
             city=city.city.name,
             group=interface.vpc,
-            name_servers=resolver_addresses_of(vpc)[:1],
+            name_servers=dhcp_options.name_servers(vpc, resolved),
+            search=dhcp_options.search(vpc, resolved),
             hosts=((interface.address, interface.node),),
+            environment=aws_service.environment(region_of_interface(resolved, interface)) if kind is NodeKind.INSTANCE else (),
         ),
         sysctls=end_sysctls() if forwards is None else forwards,
     )
@@ -73,8 +82,9 @@ def guest_node(interface: ResolvedInterface, kind: NodeKind, label: str, resolve
 def _arrival(interface: ResolvedInterface, device: str) -> Fragment:
     """The source check, then the marks of the subnet."""
     chain = identifier("from", interface.id)
-    check = NftRule(statement=f"ip saddr != {interface.address} counter drop", origin=f"{interface.id} source/destination check")
-    rules = (*((check,) if interface.source_dest_check else ()), NftRule(statement=f"goto {subnet.chain_name(interface.subnet)}"))
+    own_mac = NftRule(statement=f"ether saddr != {interface.mac} counter drop", origin=f"{interface.id} source MAC address")
+    check = NftRule(statement=f"ip saddr != {fabric.addresses(interface)} counter drop", origin=f"{interface.id} source/destination check")
+    rules = (*((own_mac, check) if interface.source_dest_check else (own_mac,)), NftRule(statement=f"goto {subnet.chain_name(interface.subnet)}"))
     arrivals = fabric.verdicts("from_interface", ((fabric.quoted(device), f"goto {chain}"),))
     return Fragment(nodes=(fabric.chains(interface.vpc, NftChain(name=chain, rules=rules), maps=(arrivals,)),))
 
@@ -89,12 +99,22 @@ def _borders(interface: ResolvedInterface, device: str, acl: str) -> Fragment:
 
 
 def _groups(interface: ResolvedInterface, device: str, resolved: Resolved) -> Fragment:
-    """The unions of the interface's groups; none where it has none (a NAT gateway's)."""
+    """What judges flows at the interface; nothing where it has no groups (a NAT gateway's). With a port of its own it is no end of a flow in the fabric."""
+    if interface_port.needs_port(interface):
+        return Fragment(nodes=(fabric.chains(interface.vpc, maps=tuple(fabric.verdicts(f"{end}_groups", ((fabric.quoted(device), "return"),)) for end in security_group.ENDS.values())),))
     if not interface.security_groups:
         return Fragment()
-    parts = []
-    for flow in Flow:
-        chain, part = security_group.union(interface.vpc, tuple(sorted(interface.security_groups)), flow, resolved)
-        ends = fabric.verdicts(f"{security_group.ENDS[flow]}_groups", ((fabric.quoted(device), f"goto {chain}"),))
-        parts += [part, fabric.chains(interface.vpc, maps=(ends,))]
-    return Fragment(nodes=tuple(parts))
+    forwarded = any(not other.source_dest_check for other in resolved.interfaces if other.vpc == interface.vpc)
+    groups = tuple(sorted(interface.security_groups))
+    return join(*(security_group.at_end(interface.vpc, device, groups, flow, resolved, forwarded=forwarded) for flow in Flow))
+
+
+def _as_neighbour(interface: ResolvedInterface, device: str) -> Fragment:
+    """What the rules at the other end of a flow need to know of this one: whether it forwards for others, whether flows through it are always tracked."""
+    name, sets = fabric.quoted(device), []
+    if interface.owner_kind in ALWAYS_TRACKED:
+        sets.append(NftSet(name=fabric.ALWAYS_TRACKED, type="ifname", elements=(name,)))
+    if not interface.source_dest_check:
+        sets.append(NftSet(name=fabric.FORWARDERS, type="ifname", elements=(name,)))
+        sets.append(NftSet(name=fabric.FORWARDERS_ADDRESSES, type="ifname . ipv4_addr", elements=tuple(f"{name} . {own}" for own in interface.addresses)))
+    return Fragment(nodes=(NodePart(name=interface.vpc, tables=(NftTable(name=fabric.TABLE, sets=tuple(sets)),)),) if sets else ())

@@ -5,56 +5,138 @@
                           (remote address, protocol)       ─┘
                           drop "sg-db#ingress no rule"
 
-A rule that permits everything makes the maps needless. A referenced group stands for the private addresses of the interfaces that hold it.
-Source: VPC user guide, "Security group rules" (documented).
+A rule that permits everything makes the maps needless. A referenced group stands for the private addresses of the interfaces that hold it, a prefix list
+for its blocks. What crosses the VPC by way of an interface that forwards for others is judged without the rules that refer to groups (union ….routed).
+
+    untracked.ingress.sg-web    other end always tracked? ─> track_receiver. (protocol, port) in open.ingress.sg-web? return ─> track_receiver
+
+A flow is not tracked where 0.0.0.0/0 may begin it and may be answered on all ports: its end's bit is not set, and the rules judge every packet.
+Source: VPC user guide, "Security group rules"; EC2 user guide, "Amazon EC2 security group connection tracking" (documented).
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from ipaddress import IPv4Address
+from ipaddress import IPv4Address, collapse_addresses
 
 from testbed.compile import boxes, fabric
 from testbed.compile.fragment import Fragment, NodePart
 from testbed.compile.verdict_maps import Match, icmp_keys, look_ups, network_range
+from testbed.model.prefix_list import PrefixList
 from testbed.model.security_group import Flow, SecurityGroup, SecurityGroupRule
 from testbed.model.values import Protocol
-from testbed.plan import NftChain, NftRule
+from testbed.plan import NftChain, NftRule, NftSet, NftTable
 from testbed.plan.names import identifier
 from testbed.resolve.resolved import Resolved
 
 ENDS = {Flow.EGRESS: "sender", Flow.INGRESS: "receiver"}
 REMOTE = {Flow.EGRESS: "daddr", Flow.INGRESS: "saddr"}
+FAR_DEVICE = {Flow.EGRESS: "oifname", Flow.INGRESS: "iifname"}
 NUMBERS = {"tcp": Protocol.TCP, "udp": Protocol.UDP, "icmp": Protocol.ICMP}
 EVERY_PROTOCOL = "-1"
 
 
 def lower(group: SecurityGroup, resolved: Resolved) -> Fragment:
     """A chain for each rule of the group, in its VPC's fabric."""
-    rules = tuple(
-        NftChain(name=_rule_chain(group, flow, index), rules=(NftRule(statement=f"goto admit_{ENDS[flow]}", origin=_origin(group, flow, index)),))
-        for flow in Flow
-        for index in range(len(group.rules(flow)))
-    )
-    return Fragment(nodes=(fabric.chains(group.vpc_id, *rules),))
+    return Fragment(nodes=(fabric.chains(group.vpc_id, *_rule_chains(group)),))
 
 
-def union(vpc: str, groups: tuple[str, ...], flow: Flow, resolved: Resolved) -> tuple[str, NodePart]:
-    """The chain that judges a flow by all rules of `groups` together, and the part of the fabric that holds it."""
+def union(node: str, groups: tuple[str, ...], flow: Flow, resolved: Resolved, *, forwarded: bool = False) -> tuple[str, NodePart]:
+    """The chain that judges a flow by all rules of `groups` together, and the part of `node` (a fabric or a port) that holds it.
+
+    `forwarded`: some interface of the VPC forwards for others, so that the node has the sets of `fabric.FORWARDERS`.
+    """
     name = identifier("union", flow.value, *groups)
     rules = [(_rule_chain(group, flow, index), rule) for group in resolved.security_groups if group.id in groups for index, rule in enumerate(group.rules(flow))]
     everything = next((chain for chain, rule in rules if rule.ip_protocol == EVERY_PROTOCOL and rule.cidr_ip == fabric.EVERYTHING), None)
     if everything is not None:
-        return name, fabric.chains(vpc, NftChain(name=name, rules=(NftRule(statement=f"goto {everything}"),)))
+        return name, fabric.chains(node, NftChain(name=name, rules=(NftRule(statement=f"goto {everything}"),)))
     members = dict(resolved.members)
-    maps, look_up = look_ups(name, REMOTE[flow], tuple(_match(chain, rule, members) for chain, rule in rules), boxes.union)
     nothing = NftRule(statement="counter drop", origin=f"{','.join(groups)}#{flow.value} no rule")
-    return name, fabric.chains(vpc, NftChain(name=name, rules=(*look_up, nothing)), maps=maps)
+    by_addresses = [(chain, rule) for chain, rule in rules if rule.security_group_id is None]
+    if forwarded and len(by_addresses) < len(rules):
+        routed = identifier("union", flow.value, *groups, "routed")
+        other_maps, other_look_up = look_ups(routed, REMOTE[flow], tuple(_match(chain, rule, members, resolved) for chain, rule in by_addresses), boxes.union)
+        device = FAR_DEVICE[flow]
+        way = NftRule(statement=f"{device} @{fabric.FORWARDERS} {device} . ip {REMOTE[flow]} != @{fabric.FORWARDERS_ADDRESSES} goto {routed}", origin="by way of a middlebox")
+        added: tuple[NftChain, ...] = (NftChain(name=routed, rules=(*other_look_up, nothing)),)
+    else:
+        other_maps, way, added = (), None, ()
+    maps, look_up = look_ups(name, REMOTE[flow], tuple(_match(chain, rule, members, resolved) for chain, rule in rules), boxes.union)
+    chain = NftChain(name=name, rules=(*((way,) if way is not None else ()), *look_up, nothing))
+    return name, fabric.chains(node, chain, *added, maps=(*maps, *other_maps))
 
 
-def _match(chain: str, rule: SecurityGroupRule, members: dict[str, tuple[IPv4Address, ...]]) -> Match:
+def untracked(node: str, groups: tuple[str, ...], flow: Flow, resolved: Resolved) -> tuple[str, NodePart] | None:
+    """The chain that leaves alone what is not tracked of what `groups` together admit, and the part of `node` that holds it; None if they track everything."""
+    held = [group for group in resolved.security_groups if group.id in groups]
+    back = Flow.EGRESS if flow is Flow.INGRESS else Flow.INGRESS
+    elements = []
+    for word in ("tcp", "udp"):
+        answers = [span for group in held for rule in group.rules(back) if (span := _open_to_everybody(rule, NUMBERS[word])) is not None]
+        begins = [span for group in held for rule in group.rules(flow) if (span := _open_to_everybody(rule, NUMBERS[word])) is not None]
+        if (0, boxes.LAST_KEY) in answers:
+            elements += [f"{word} . {first}" if first == last else f"{word} . {first}-{last}" for first, last in _merged(begins)]
+    if not elements:
+        return None
+    name, end = identifier("untracked", flow.value, *groups), ENDS[flow]
+    ports = NftSet(name=identifier("open", flow.value, *groups), type="inet_proto . inet_service", flags=("interval",), elements=tuple(elements))
+    chain = NftChain(
+        name=name,
+        rules=(
+            NftRule(statement=f"{FAR_DEVICE[flow]} @{fabric.ALWAYS_TRACKED} goto track_{end}", origin="always tracked"),
+            NftRule(statement=f"meta l4proto . th dport @{ports.name} return", origin=f"{','.join(groups)}#{flow.value} not tracked"),
+            NftRule(statement=f"goto track_{end}"),
+        ),
+    )
+    return name, NodePart(name=node, tables=(NftTable(name=fabric.TABLE, sets=(ports,), chains=(chain,)),))
+
+
+def at_end(node: str, device: str, groups: tuple[str, ...], flow: Flow, resolved: Resolved, *, forwarded: bool = False) -> Fragment:
+    """What judges flows at `device` of `node` by `groups` in one direction: the union, what it leaves untracked, and the entries that lead there."""
+    end, key = ENDS[flow], fabric.quoted(device)
+    chain, part = union(node, groups, flow, resolved, forwarded=forwarded)
+    parts = [part, fabric.chains(node, maps=(fabric.verdicts(f"{end}_groups", ((key, f"goto {chain}"),)),))]
+    found = untracked(node, groups, flow, resolved)
+    if found is not None:
+        chain, part = found
+        parts += [part, fabric.chains(node, maps=(fabric.verdicts(f"{end}_untracked", ((key, f"goto {chain}"),)),))]
+    return Fragment(nodes=tuple(parts))
+
+
+def rules_of(node: str, groups: tuple[str, ...], resolved: Resolved) -> NodePart:
+    """The chains of all rules of `groups`, in a node other than their VPC's fabric."""
+    return fabric.chains(node, *(chain for group in resolved.security_groups if group.id in groups for chain in _rule_chains(group)))
+
+
+def _open_to_everybody(rule: SecurityGroupRule, protocol: Protocol) -> tuple[int, int] | None:
+    """The ports of `protocol` that the rule opens to 0.0.0.0/0."""
+    if rule.cidr_ip != fabric.EVERYTHING:
+        return None
+    if rule.ip_protocol == EVERY_PROTOCOL:
+        return 0, boxes.LAST_KEY
+    if int(NUMBERS.get(rule.ip_protocol.lower(), rule.ip_protocol)) != protocol:
+        return None
+    first, last = (None if port in (None, -1) else port for port in (rule.from_port, rule.to_port))
+    return 0 if first is None else first, boxes.LAST_KEY if last is None else last
+
+
+def _merged(spans: list[tuple[int, int]]) -> list[tuple[int, int]]:
+    """The same ports in disjoint spans, sorted."""
+    merged: list[tuple[int, int]] = []
+    for first, last in sorted(spans):
+        if merged and first <= merged[-1][1] + 1:
+            merged[-1] = (merged[-1][0], max(last, merged[-1][1]))
+        else:
+            merged.append((first, last))
+    return merged
+
+
+def _match(chain: str, rule: SecurityGroupRule, members: dict[str, tuple[IPv4Address, ...]], resolved: Resolved) -> Match:
     if rule.cidr_ip is not None:
         ranges: tuple[tuple[int, int], ...] = (network_range(rule.cidr_ip),)
+    elif rule.prefix_list_id is not None:
+        ranges = tuple(network_range(block) for each in resolved.topology.of(PrefixList) if each.id == rule.prefix_list_id for block in collapse_addresses(each.blocks))
     else:
         ranges = tuple(_joined(members.get(rule.security_group_id or "", ())))
     if rule.ip_protocol == EVERY_PROTOCOL:
@@ -64,6 +146,14 @@ def _match(chain: str, rule: SecurityGroupRule, members: dict[str, tuple[IPv4Add
     if protocol == Protocol.ICMP:
         return Match(chain=chain, ranges=ranges, protocol=protocol, keys=icmp_keys(first, last))
     return Match(chain=chain, ranges=ranges, protocol=protocol, keys=((0 if first is None else first, boxes.LAST_KEY if last is None else last),))
+
+
+def _rule_chains(group: SecurityGroup) -> tuple[NftChain, ...]:
+    return tuple(
+        NftChain(name=_rule_chain(group, flow, index), rules=(NftRule(statement=f"goto admit_{ENDS[flow]}", origin=_origin(group, flow, index)),))
+        for flow in Flow
+        for index in range(len(group.rules(flow)))
+    )
 
 
 def _joined(addresses: Iterable[IPv4Address]) -> Iterator[tuple[int, int]]:

@@ -6,33 +6,31 @@ Sources: VPC user guide, "Subnet CIDR blocks", "Network MTU" (documented); EC2 u
 
 from __future__ import annotations
 
-from ipaddress import IPv4Address, IPv4Interface, IPv4Network
+from ipaddress import IPv4Address, IPv4Interface
 
-from testbed.compile import fabric
+from testbed.compile import fabric, flow_log, idle_timeouts, link_local
 from testbed.compile.fragment import Fragment, NodePart
 from testbed.compile.places import forwarding_sysctls, region_of
+from testbed.compile.vpc_peering_connection import peerings_of
+from testbed.model.connection_tracking import DEFAULT_TIMEOUTS, ICMP_TIMEOUT_S, OTHER_TIMEOUT_S, ConnectionTrackingSpecification
 from testbed.plan import NftChain, NftMap, NftRule, NftSet, NftTable, Node, NodeKind, Route, RouteType
 from testbed.plan.names import identifier
-from testbed.resolve.resolved import Resolved, ResolvedVpc, TargetKind
-
-RESOLVER_LINK_LOCAL = IPv4Address("169.254.169.253")
-DNS_PORT = 53
-TCP_ESTABLISHED_S, UDP_SINGLE_S, UDP_STREAM_S = 350, 30, 180
-"""Idle timeouts of security groups: TCP on current (Nitro v6) families, UDP of one exchange, UDP of several."""
+from testbed.resolve.resolved import OwnerKind, Resolved, ResolvedVpc, TargetKind
 
 
 def lower(vpc: ResolvedVpc, resolved: Resolved) -> Fragment:
     """The fabric itself: identity, silence, the chains that every VPC has, and the resolver's addresses."""
     name = vpc.vpc.id
     resolver_addresses = resolver_addresses_of(vpc)
+    hops = _same_subnet_hops(name, resolved)
     silent = (
         Route(destination=fabric.EVERYTHING, type=RouteType.BLACKHOLE, origin=f"{name} no route"),
-        Route(destination=IPv4Network(vpc.vpc.cidr_block), type=RouteType.BLACKHOLE, origin=f"{name} no such subnet"),
+        *(Route(destination=block, type=RouteType.BLACKHOLE, origin=f"{name} no such subnet") for block in vpc.vpc.cidr_blocks),
     )
     part = NodePart(
         name=name,
-        identity=Node(name=name, kind=NodeKind.FABRIC, label=f"{name} {vpc.vpc.cidr_block}", origin=name, city=region_of(resolved, vpc.vpc.region).city, group=name),
-        loopback=tuple(IPv4Interface(address) for address in resolver_addresses),
+        identity=Node(name=name, kind=NodeKind.FABRIC, label=f"{name} {' '.join(map(str, vpc.vpc.cidr_blocks))}", origin=name, city=region_of(resolved, vpc.vpc.region).city, group=name),
+        loopback=tuple(IPv4Interface(address) for address in (*resolver_addresses, link_local.INSTANCE_METADATA, link_local.TIME_SYNC)),
         sysctls=(
             *forwarding_sysctls(),
             ("ipv4/conf/all/accept_local", "1"),  # path-MTU messages come back through NAT gateways with the fabric's own .1 as source
@@ -43,44 +41,42 @@ def lower(vpc: ResolvedVpc, resolved: Resolved) -> Fragment:
         tables=(
             NftTable(
                 name=fabric.TABLE,
-                sets=(NftSet(name="resolver", type="ipv4_addr", elements=tuple(sorted(map(str, resolver_addresses)))),),
-                maps=tuple(fabric.verdicts(n, ()) for n in ("enter_subnet", "from_interface", "leave_subnet", "receiver_groups", "sender_groups")),
-                chains=(*fabric.base_chains(bool(_checked_targets(name, resolved))), _input_chain(name)),
+                sets=(NftSet(name="resolver", type="ipv4_addr", elements=tuple(sorted(map(str, resolver_addresses)))), link_local.LIMITED, NftSet(name=fabric.ALWAYS_TRACKED, type="ifname")),
+                maps=tuple(fabric.verdicts(n, ()) for n in ("enter_subnet", "from_interface", "leave_subnet", *fabric.END_MAPS)),
+                chains=(*fabric.base_chains(bool(_checked_targets(name, resolved)), same_subnet_hops=bool(hops.elements), crossing=flow_log.crossing(name, resolved)), _input_chain(name, peered=bool(peerings_of(name, resolved)))),
             ),
             fabric.ttl_table(),
         ),
     )
-    return Fragment(nodes=(part, *_destination_checks(name, resolved)))
+    within = (NodePart(name=name, tables=(NftTable(name=fabric.TABLE, sets=(hops,)),)),) if hops.elements else ()
+    timeouts = idle_timeouts.part(name, resolved)
+    return Fragment(nodes=(part, *within, *_destination_checks(name, resolved), *(() if timeouts is None else (timeouts,))))
 
 
 def resolver_addresses_of(vpc: ResolvedVpc) -> tuple[IPv4Address, ...]:
     """Where the VPC's resolver answers: base+2 of the primary CIDR and 169.254.169.253, unless DNS support is off."""
-    return (vpc.resolver, RESOLVER_LINK_LOCAL) if vpc.vpc.enable_dns_support else ()
+    return (vpc.resolver, link_local.RESOLVER) if vpc.vpc.enable_dns_support else ()
 
 
-def conntrack_sysctls(time_scale: float) -> tuple[tuple[str, str], ...]:
+def conntrack_sysctls(time_scale: float, timeouts: ConnectionTrackingSpecification = DEFAULT_TIMEOUTS) -> tuple[tuple[str, str], ...]:
     """AWS's idle timeouts, in this lab's time. A packet outside TCP's window is the end host's affair, not a filter's."""
 
     def scaled(seconds: int) -> str:
         return str(max(1, round(seconds / time_scale)))
 
     return (
+        ("netfilter/nf_conntrack_generic_timeout", scaled(OTHER_TIMEOUT_S)),
+        ("netfilter/nf_conntrack_icmp_timeout", scaled(ICMP_TIMEOUT_S)),
         ("netfilter/nf_conntrack_tcp_be_liberal", "1"),
-        ("netfilter/nf_conntrack_tcp_timeout_established", scaled(TCP_ESTABLISHED_S)),
-        ("netfilter/nf_conntrack_udp_timeout", scaled(UDP_SINGLE_S)),
-        ("netfilter/nf_conntrack_udp_timeout_stream", scaled(UDP_STREAM_S)),
+        ("netfilter/nf_conntrack_tcp_timeout_established", scaled(timeouts.tcp_established_timeout_s)),
+        ("netfilter/nf_conntrack_udp_timeout", scaled(timeouts.udp_timeout_s)),
+        ("netfilter/nf_conntrack_udp_timeout_stream", scaled(timeouts.udp_stream_timeout_s)),
     )
 
 
-def _input_chain(name: str) -> NftChain:
-    return NftChain(
-        name="input",
-        hook="type filter hook input priority filter; policy drop;",
-        rules=(
-            NftRule(statement=f"ip daddr @resolver meta l4proto {{ tcp, udp }} th dport {DNS_PORT} accept", origin=f"{name} resolver"),
-            NftRule(statement="counter drop", origin=f"{name} reserved address"),
-        ),
-    )
+def _input_chain(name: str, *, peered: bool) -> NftChain:
+    strangers = (NftRule(statement=f'iifname "{fabric.PEERING_PREFIX}*" counter drop', origin=f"{name} answers no peer"),) if peered else ()
+    return NftChain(name="input", hook="type filter hook input priority filter; policy drop;", rules=(*strangers, *link_local.rules(name)))
 
 
 def _checked_targets(name: str, resolved: Resolved) -> tuple[str, ...]:
@@ -91,13 +87,26 @@ def _checked_targets(name: str, resolved: Resolved) -> tuple[str, ...]:
     return tuple(i.id for i in resolved.interfaces if i.source_dest_check and i.id in targets)
 
 
+def _same_subnet_hops(name: str, resolved: Resolved) -> NftSet:
+    """Pairs of devices: an interface, and another one of its subnet to which the subnet's route table leads."""
+    routes = {table.id: table.routes for table in resolved.route_tables if table.vpc == name}
+    inside = [interface for interface in resolved.interfaces if interface.vpc == name]
+    pairs = set()
+    for subnet in (subnet for subnet in resolved.subnets if subnet.subnet.vpc_id == name):
+        targets = {r.target for r in routes[subnet.route_table] if r.target_kind in (TargetKind.NETWORK_INTERFACE, TargetKind.NAT_GATEWAY)}
+        neighbours = [interface for interface in inside if interface.subnet == subnet.subnet.id]
+        for hop in (i for i in neighbours if i.id in targets or (i.owner in targets and i.owner_kind is OwnerKind.NAT_GATEWAY)):
+            pairs |= {f"{fabric.quoted(fabric.device(i))} . {fabric.quoted(fabric.device(hop))}" for i in neighbours if i is not hop}
+    return NftSet(name=fabric.SAME_SUBNET_HOPS, type="ifname . ifname", elements=tuple(sorted(pairs)))
+
+
 def _destination_checks(name: str, resolved: Resolved) -> tuple[NodePart, ...]:
     parts = []
     for interface in resolved.interfaces:
         if interface.id not in _checked_targets(name, resolved):
             continue
         chain = identifier("destination_check", interface.id)
-        rule = NftRule(statement=f"ip daddr != {interface.address} counter drop", origin=f"{interface.id} source/destination check")
+        rule = NftRule(statement=f"ip daddr != {fabric.addresses(interface)} counter drop", origin=f"{interface.id} source/destination check")
         check = NftMap(name="destination_check", type="ifname", value_type="verdict", elements=((fabric.quoted(fabric.device(interface)), f"jump {chain}"),))
         parts.append(fabric.chains(name, NftChain(name=chain, rules=(rule,)), maps=(check,)))
     return tuple(parts)

@@ -48,6 +48,7 @@ def apply(net: Any, topo: PlanTopo, old: Plan, new: Plan) -> Summary:
         node.flush()
     gone = {(end.node, end.name) for link in (*change.links_removed, *(c.old for c in replaced)) for end in (link.a, link.b)}
     disturbed = {(end.node, end.name) for changed in change.links_changed for end in (changed.new.a, changed.new.b)}
+    disturbed |= gone & {(end.node, end.name) for link in change.links_added for end in (link.a, link.b)}
     for node_change in change.nodes_changed:
         _change_node(topo.built[node_change.name], node_change, {device for name, device in gone if name == node_change.name})
     for name, node in topo.built.items():
@@ -86,7 +87,7 @@ def _change_node(node: LabNode, change: NodeChange, gone: set[str]) -> None:
     """Change one node in place; what hung on interfaces that are `gone` went with them."""
     batch = netlink.Batch()
     for rule in change.rules.removed:
-        batch.rule(priority=rule.priority, mark=rule.mark, mask=rule.mask, table=rule.table, delete=True)
+        batch.rule(priority=rule.priority, mark=rule.mark, mask=rule.mask, table=rule.table, source=rule.source, delete=True)
     for route in sorted(change.routes.removed, key=nearest_first, reverse=True):
         if route.device not in gone:
             add_route(batch, route, node.indexes, delete=True)
@@ -102,7 +103,7 @@ def _change_node(node: LabNode, change: NodeChange, gone: set[str]) -> None:
     for route in sorted(change.routes.added, key=nearest_first):
         add_route(batch, route, node.indexes)
     for rule in change.rules.added:
-        batch.rule(priority=rule.priority, mark=rule.mark, mask=rule.mask, table=rule.table)
+        batch.rule(priority=rule.priority, mark=rule.mark, mask=rule.mask, table=rule.table, source=rule.source)
     node.write_sysctls(change.sysctls)
     node.namespace.netlink.send(batch)
     if change.tables is not None:

@@ -110,7 +110,7 @@ class ControlServer:
         with self._one_at_a_time:
             view = node.view()
         own = dict(own_namespaces())
-        return {"environment": environment(node.name)}, [own["user"], own["ipc"], *map(os.dup, view.descriptors), own["pid"]]  # what is sent is closed here
+        return {"environment": environment(node.spec)}, [own["user"], own["ipc"], *map(os.dup, view.descriptors), own["pid"]]  # what is sent is closed here
 
     def _open_socket(self, request: dict[str, Any], _descriptors: list[int]) -> Answer:
         opened = self._lab.socket(request["node"], request["family"], request["kind"], request["protocol"])

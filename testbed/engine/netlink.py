@@ -30,7 +30,7 @@ IFLA_INFO_KIND, IFLA_INFO_DATA, VETH_INFO_PEER = 1, 2, 1
 IFA_ADDRESS, IFA_LOCAL = 1, 2
 RTA_DST, RTA_OIF, RTA_GATEWAY, RTA_PREFSRC, RTA_METRICS, RTA_TABLE = 1, 4, 5, 7, 8, 15
 RTAX_MTU = 2
-FRA_PRIORITY, FRA_FWMARK, FRA_TABLE, FRA_FWMASK = 6, 10, 15, 16
+FRA_SRC, FRA_PRIORITY, FRA_FWMARK, FRA_TABLE, FRA_FWMASK = 2, 6, 10, 15, 16
 NDA_DST, NDA_LLADDR = 1, 2
 NUD_PERMANENT = 0x80
 IFF_UP = 1
@@ -205,11 +205,16 @@ class Batch:
         meaning = f"{'delete' if delete else 'add'} route {kind} {destination} via {via} table {table}"
         self._add(RTM_DELROUTE if delete else RTM_NEWROUTE, 0 if delete else NLM_F_CREATE | NLM_F_EXCL, payload, meaning)
 
-    def rule(self, *, priority: int, mark: int, mask: int, table: int, delete: bool = False) -> None:
-        """Add or delete an `ip rule` by firewall mark."""
-        payload = _ROUTE.pack(socket.AF_INET, 0, 0, 0, table if table < 256 else 0, RTPROT_STATIC, RT_SCOPE_UNIVERSE, 1, 0)
-        payload += _number(FRA_PRIORITY, priority) + _number(FRA_FWMARK, mark) + _number(FRA_FWMASK, mask) + _number(FRA_TABLE, table)
-        meaning = f"{'delete' if delete else 'add'} rule {priority} mark {mark:#x}/{mask:#x} table {table}"
+    def rule(self, *, priority: int, mark: int, mask: int, table: int, source: IPv4Network | None = None, delete: bool = False) -> None:
+        """Add or delete an `ip rule` by firewall mark (a mask of 0: any) and source (None: any)."""
+        length = 0 if source is None else source.prefixlen
+        payload = _ROUTE.pack(socket.AF_INET, 0, length, 0, table if table < 256 else 0, RTPROT_STATIC, RT_SCOPE_UNIVERSE, 1, 0)
+        payload += _number(FRA_PRIORITY, priority) + _number(FRA_TABLE, table)
+        if mask:
+            payload += _number(FRA_FWMARK, mark) + _number(FRA_FWMASK, mask)
+        if source is not None:
+            payload += _attribute(FRA_SRC, source.network_address.packed)
+        meaning = f"{'delete' if delete else 'add'} rule {priority} mark {mark:#x}/{mask:#x} from {source or 'all'} table {table}"
         self._add(RTM_DELRULE if delete else RTM_NEWRULE, 0 if delete else NLM_F_CREATE | NLM_F_EXCL, payload, meaning)
 
     def neighbour(self, index: int, address: IPv4Address, mac: str, *, delete: bool = False) -> None:

@@ -26,7 +26,7 @@ from testbed.engine.nft import load
 from testbed.engine.visible import View, environment
 from testbed.plan import Node, NodeKind, Route
 
-FORWARDING = frozenset({NodeKind.CITY, NodeKind.FABRIC, NodeKind.INTERNET_GATEWAY, NodeKind.NAT_GATEWAY})
+FORWARDING = frozenset({NodeKind.CITY, NodeKind.FABRIC, NodeKind.INTERFACE_ENDPOINT, NodeKind.INTERNET_GATEWAY, NodeKind.NAT_GATEWAY, NodeKind.NETWORK_INTERFACE})
 SHELL = ("bash", "--norc", "--noediting", "-is")
 
 
@@ -83,7 +83,7 @@ class LabNode(MininetNode):  # type: ignore[misc]
         command: Sequence[str] = args[0] if len(args) == 1 and not isinstance(args[0], str) else [str(a) for a in args]
         if len(args) == 1 and isinstance(args[0], str):
             command = ["sh", "-c", args[0]]
-        kwargs.setdefault("env", {**os.environ, **environment(self.name)})
+        kwargs.setdefault("env", {**os.environ, **environment(self.spec)})
         for stream in ("stdout", "stderr"):
             kwargs.setdefault(stream, subprocess.PIPE)
         return subprocess.Popen([str(word) for word in command], preexec_fn=Entry(descriptors=self.view().descriptors), **kwargs)
@@ -149,7 +149,7 @@ class LabNode(MininetNode):  # type: ignore[misc]
         self.cmd("unset HISTFILE; stty -echo; set +m")
 
     def _shell_environment(self) -> dict[str, str]:
-        return {**os.environ, **environment(self.name), "PS1": chr(127)}
+        return {**os.environ, **environment(self.spec), "PS1": chr(127)}
 
 
 class ForwardingNode(LabNode, Switch):  # type: ignore[misc]
@@ -184,7 +184,7 @@ def configure(batch: netlink.Batch, spec: Node, indexes: dict[str, int]) -> None
     for route in sorted(spec.routes, key=nearest_first):
         add_route(batch, route, indexes)
     for rule in spec.rules:
-        batch.rule(priority=rule.priority, mark=rule.mark, mask=rule.mask, table=rule.table)
+        batch.rule(priority=rule.priority, mark=rule.mark, mask=rule.mask, table=rule.table, source=rule.source)
 
 
 def add_route(batch: netlink.Batch, route: Route, indexes: dict[str, int], *, delete: bool = False) -> None:

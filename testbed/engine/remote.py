@@ -235,6 +235,8 @@ def _be_daemon(plan: Plan, name: str, write: int, heard: int) -> NoReturn:
     folder = state.folder(name)
 
     def tell(**words: Any) -> None:
+        if wanted:  # nobody listens any more, and the number of the pipe may be a connection's by now
+            return
         os.write(write, msgspec.json.encode(words) + b"\n")
 
     try:

@@ -116,6 +116,8 @@ class Supervisor:
         """Give a service its new specification: by SIGHUP where only its configuration changed, else by a new process."""
         with self._changed:
             service = self._services[spec.name]
+            # sockets in other namespaces are opened at the start of a process: one more VPC needs another process
+            reload = reload and _listens_of(spec) == _listens_of(service.spec)
             self._prepare(spec)
             service.spec = spec
             if not reload:
@@ -285,6 +287,10 @@ def _listens_elsewhere(config: Any) -> list[tuple[str, str]]:
     if isinstance(config, list):
         return [found for value in config for found in _listens_elsewhere(value)]
     return []
+
+
+def _listens_of(spec: ServiceSpec) -> frozenset[tuple[str, str]]:
+    return frozenset(_listens_elsewhere(msgspec.json.decode(spec.config)))
 
 
 def _signal(pid: int, number: int) -> None:

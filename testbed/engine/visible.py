@@ -22,9 +22,9 @@ SYSTEM_BUNDLE = Path("/etc/ssl/certs/ca-certificates.crt")
 NSSWITCH = "passwd: files\ngroup: files\nshadow: files\nhosts: files dns\nnetworks: files\nprotocols: files\nservices: files\nethers: files\nrpc: files\n"
 
 
-def environment(node: str) -> dict[str, str]:
+def environment(node: Node) -> dict[str, str]:
     """Variables for a program in a node."""
-    return {**{name: str(CA_FILE) for name in CA_VARIABLES}, "TESTBED_NODE": node, "HOSTNAME": node}
+    return {**{name: str(CA_FILE) for name in CA_VARIABLES}, "TESTBED_NODE": node.name, "HOSTNAME": node.name, **dict(node.environment)}
 
 
 def files(node: Node) -> dict[str, str]:

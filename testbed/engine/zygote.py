@@ -29,7 +29,7 @@ import msgspec
 
 from testbed.engine import syscalls
 
-PRELOADED = ("services.dns.server", "services.cloudfront.server", "services.alb.server", "services.instance.server", "services.rds.server", "services.common.main", "testbed.engine.wire")
+PRELOADED = ("services.dns.server", "services.cloudfront.server", "services.alb.server", "services.instance.server", "services.rds.server", "services.flow_log.server", "services.traffic_mirror.server", "services.imds.server", "services.ntp.server", "services.common.main", "testbed.engine.wire")
 UNPRIVILEGED_UID = 1000
 MESSAGE_BYTES = 65536
 MOST_DESCRIPTORS = 200

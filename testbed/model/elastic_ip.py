@@ -15,16 +15,21 @@ from testbed.model.values import Fault, address, address_faults, id_faults, unkn
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ElasticIp:
-    """An allocation. `public_ip` None takes a free address of the Region's pool. A NAT gateway names the allocation itself."""
+    """An allocation. `public_ip` None takes a free address of the Region's pool. A NAT gateway names the allocation itself.
+
+    `private_ip_address` is the address of the interface that it is associated with; None is the primary one.
+    """
 
     id: str
     region: str
     public_ip: IPv4Address | None = None
     instance_id: str | None = None
     network_interface_id: str | None = None
+    private_ip_address: IPv4Address | None = None
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "public_ip", address(self.public_ip))
+        object.__setattr__(self, "private_ip_address", address(self.private_ip_address))
 
     def faults(self) -> tuple[Fault, ...]:
         """What is wrong with the allocation by itself."""
@@ -32,6 +37,7 @@ class ElasticIp:
             *id_faults(self.id),
             *unknown_faults(self.id, "region", self.region, REGIONS),
             *address_faults(self.id, "public_ip", self.public_ip),
+            *address_faults(self.id, "private_ip_address", self.private_ip_address),
             *self._association_faults(),
         )
 

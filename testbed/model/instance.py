@@ -1,7 +1,7 @@
 """EC2 instances, and what `user_data` makes them run.
 
 `user_data` stands for the script that a person would write: a typed value here, so that it is checked before anything starts.
-Source: CloudFormation, "AWS::EC2::Instance" (documented).
+Source: CloudFormation, "AWS::EC2::Instance"; VPC user guide, "NAT instances" (documented).
 """
 
 from __future__ import annotations
@@ -9,6 +9,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from ipaddress import IPv4Address
 
+from testbed.model.connection_tracking import ConnectionTrackingSpecification
+from testbed.model.metadata_options import MetadataOptions
 from testbed.model.values import Fault, address, address_faults, bounds_faults, id_faults
 
 
@@ -21,8 +23,21 @@ class WebApplication:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class IpForwarding:
+    """Forward what is addressed to others (``net.ipv4.ip_forward=1``): a middlebox. `masquerade` puts the instance's own address on what leaves by eth0: a NAT instance.
+
+    AWS lets an instance forward only with its source/destination check off.
+    """
+
+    masquerade: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Instance:
-    """An instance with one primary network interface; without `user_data` it is a bare Linux host."""
+    """An instance with one primary network interface; without `user_data` it is a bare Linux host.
+
+    `private_ip_address`, `secondary_private_ip_addresses`, `security_group_ids`, `source_dest_check` and `connection_tracking_specification` are its primary interface's.
+    """
 
     id: str
     subnet_id: str
@@ -30,15 +45,22 @@ class Instance:
     security_group_ids: tuple[str, ...] = ()
     source_dest_check: bool = True
     associate_public_ip_address: bool | None = None
-    user_data: WebApplication | None = None
+    user_data: WebApplication | IpForwarding | None = None
+    secondary_private_ip_addresses: tuple[IPv4Address, ...] = ()
+    connection_tracking_specification: ConnectionTrackingSpecification | None = None
+    metadata_options: MetadataOptions = MetadataOptions()
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "private_ip_address", address(self.private_ip_address))
+        object.__setattr__(self, "secondary_private_ip_addresses", tuple(address(value) for value in self.secondary_private_ip_addresses))
 
     def faults(self) -> tuple[Fault, ...]:
         """What is wrong with the instance by itself."""
         return (
             *id_faults(self.id),
+            *self.metadata_options.faults(self.id),
             *address_faults(self.id, "private_ip_address", self.private_ip_address),
-            *(() if self.user_data is None else bounds_faults(self.id, "user_data port", self.user_data.port, 1, 65535)),
+            *(fault for value in self.secondary_private_ip_addresses for fault in address_faults(self.id, "secondary_private_ip_addresses", value)),
+            *(() if self.connection_tracking_specification is None else self.connection_tracking_specification.faults(self.id)),
+            *(bounds_faults(self.id, "user_data port", self.user_data.port, 1, 65535) if isinstance(self.user_data, WebApplication) else ()),
         )

@@ -66,7 +66,7 @@ class ListenerRule:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Listener:
-    """A port of a load balancer. `protocol` is ``HTTP`` or ``HTTPS``; `certificates` are the host names of its certificates."""
+    """A port of a load balancer. `protocol` is ``HTTP`` or ``HTTPS``, of a network balancer ``TCP``; `certificates` are the host names of its certificates."""
 
     id: str
     load_balancer_arn: str
@@ -82,7 +82,7 @@ class Listener:
         return (
             *id_faults(self.id),
             *bounds_faults(self.id, "port", self.port, 1, 65535),
-            *choice_faults(self.id, "protocol", self.protocol, ("HTTP", "HTTPS")),
+            *choice_faults(self.id, "protocol", self.protocol, ("HTTP", "HTTPS", "TCP")),
             *self._certificate_faults(),
             *_action_faults(self.id, self.default_actions),
             *(fault for rule in self.rules for fault in rule.faults(self.id)),

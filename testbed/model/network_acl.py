@@ -20,10 +20,12 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from ipaddress import IPv4Network
 
-from testbed.model.values import Decision, Fault, Packet, PortRange, Protocol, Verdict, network, network_faults
+from testbed.model.values import HIGHEST_PROTOCOL, Decision, Fault, Packet, PortRange, Protocol, Verdict, network, network_faults
 
 HIGHEST_RULE_NUMBER = 32766
 DEFAULT_RULE = "*"
+ANY_PROTOCOL, ANY_ICMP = -1, -1
+HIGHEST_ICMP = 255
 
 
 class Direction(enum.Enum):
@@ -37,7 +39,8 @@ class Direction(enum.Enum):
 class NetworkAclEntry:
     """One numbered rule. `cidr_block` is the far side: the source inbound, the destination outbound.
 
-    `port_range` restricts the destination port of TCP and UDP, None meaning all; `icmp_type` and `icmp_code` likewise for ICMP.
+    `port_range` restricts the destination port of TCP and UDP, None meaning all; `icmp_type` and `icmp_code` likewise for ICMP, where
+    -1 means all too. `protocol` may be any IANA number: ``Protocol(50)``, or just 50.
     """
 
     rule_number: int
@@ -51,17 +54,35 @@ class NetworkAclEntry:
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "cidr_block", network(self.cidr_block))
+        if isinstance(self.protocol, int) and ANY_PROTOCOL <= self.protocol <= HIGHEST_PROTOCOL:
+            object.__setattr__(self, "protocol", Protocol(self.protocol))
+        for field in ("icmp_type", "icmp_code"):
+            if getattr(self, field) == ANY_ICMP:
+                object.__setattr__(self, field, None)
 
     def faults(self, acl_id: str) -> Iterator[Fault]:
         """What is wrong with this entry by itself."""
         name = f"{acl_id}#{self.rule_number}"
         yield from network_faults(name, "cidr_block", self.cidr_block)
+        if not isinstance(self.protocol, Protocol):
+            yield Fault(resource=name, problem=f"protocol {self.protocol!r} is not known", remedy="use Protocol.TCP, UDP or ICMP, a number from 0 to 255, or -1 for all")
+            return
         if not 1 <= self.rule_number <= HIGHEST_RULE_NUMBER:
             yield Fault(resource=name, problem="rule number out of range", remedy=f"use a number from 1 to {HIGHEST_RULE_NUMBER}")
         if self.port_range is not None and self.protocol not in (Protocol.TCP, Protocol.UDP):
             yield Fault(resource=name, problem=f"a port range with protocol {self.protocol.name}", remedy="name TCP or UDP, or drop the ports")
         if self.port_range is not None and not self.port_range.is_valid:
             yield Fault(resource=name, problem="port range out of order or bounds", remedy="use 0-65535, lowest first")
+        yield from self._icmp_faults(name)
+
+    def _icmp_faults(self, name: str) -> Iterator[Fault]:
+        given = [value for value in (self.icmp_type, self.icmp_code) if value is not None]
+        if given and self.protocol is not Protocol.ICMP:
+            yield Fault(resource=name, problem=f"an ICMP type with protocol {self.protocol.name}", remedy="name ICMP, or drop icmp_type and icmp_code")
+        elif self.icmp_type is None and self.icmp_code is not None:
+            yield Fault(resource=name, problem="an ICMP code without a type", remedy="name the type in icmp_type, or use -1 for both")
+        elif not all(0 <= value <= HIGHEST_ICMP for value in given):
+            yield Fault(resource=name, problem="ICMP type or code out of bounds", remedy="use 0-255, or -1 for all")
 
     def matches(self, packet: Packet) -> bool:
         """Whether every condition of the rule holds. Packets come here reassembled (assumed; see `packet_walk`)."""

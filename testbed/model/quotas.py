@@ -14,6 +14,10 @@ RULES_TIMES_GROUPS = 1000
 """Rules per group times groups per interface never exceed this, whatever is asked for."""
 HIGHEST_ENTRIES_PER_NETWORK_ACL = 40
 HIGHEST_GROUPS_PER_INTERFACE = 16
+HIGHEST_ELASTIC_IPS_PER_NAT_GATEWAY = 8
+HIGHEST_CIDR_BLOCKS_PER_VPC = 50
+HIGHEST_ROUTES_PER_ROUTE_TABLE = 1000
+HIGHEST_ACTIVE_VPC_PEERING_CONNECTIONS = 125
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -23,11 +27,28 @@ class Quotas:
     rules_per_security_group: int = 60
     security_groups_per_interface: int = 5
     entries_per_network_acl: int = 20
+    cidr_blocks_per_vpc: int = 5
+    route_tables_per_vpc: int = 200
+    routes_per_route_table: int = 500
+    """Static ones, the local ones apart; a prefix list counts as many as its `max_entries`."""
+    active_vpc_peering_connections_per_vpc: int = 50
+    vpcs_per_region: int = 5
+    subnets_per_vpc: int = 200
+    internet_gateways_per_region: int = 5
+    elastic_ips_per_region: int = 5
+    nat_gateways_per_zone: int = 5
+    elastic_ips_per_nat_gateway: int = 2
+    """Eight at most."""
 
     def faults(self) -> Iterator[Fault]:
         """Quotas that AWS does not grant."""
         yield from bounds_faults("quotas", "security_groups_per_interface", self.security_groups_per_interface, 1, HIGHEST_GROUPS_PER_INTERFACE)
         yield from bounds_faults("quotas", "entries_per_network_acl", self.entries_per_network_acl, 1, HIGHEST_ENTRIES_PER_NETWORK_ACL)
+        yield from bounds_faults("quotas", "cidr_blocks_per_vpc", self.cidr_blocks_per_vpc, 1, HIGHEST_CIDR_BLOCKS_PER_VPC)
+        yield from bounds_faults("quotas", "routes_per_route_table", self.routes_per_route_table, 1, HIGHEST_ROUTES_PER_ROUTE_TABLE)
+        peerings = self.active_vpc_peering_connections_per_vpc
+        yield from bounds_faults("quotas", "active_vpc_peering_connections_per_vpc", peerings, 1, HIGHEST_ACTIVE_VPC_PEERING_CONNECTIONS)
+        yield from bounds_faults("quotas", "elastic_ips_per_nat_gateway", self.elastic_ips_per_nat_gateway, 1, HIGHEST_ELASTIC_IPS_PER_NAT_GATEWAY)
         product = self.rules_per_security_group * self.security_groups_per_interface
         if product > RULES_TIMES_GROUPS:
             problem = f"rules per security group times security groups per interface is {product}"

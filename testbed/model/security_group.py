@@ -2,15 +2,16 @@
 
 Decides whether an interface may begin or receive a flow. Rules only allow; all rules of all groups of an interface are one
 union, without order. Replies of an admitted flow are not asked about: that memory belongs to the interface (`oracle`, the fabric).
+Which flows it remembers is said by `tracked`: one that is not remembered is judged packet by packet, and ends when its rule goes.
 
-Source: VPC user guide, "Security group rules"; EC2 user guide, "Security group connection tracking" (documented).
-NOT MODELLED: prefix lists, references to groups of a peered VPC, IPv6 rules.
+Source: VPC user guide, "Security group rules"; EC2 user guide, "Amazon EC2 security group connection tracking" (documented).
+NOT MODELLED: IPv6 rules.
 """
 
 from __future__ import annotations
 
 import enum
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Container, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv4Network
 
@@ -20,8 +21,8 @@ PROTOCOL_NUMBERS = {"-1": Protocol.ANY.value, "tcp": Protocol.TCP.value, "udp": 
 ANY_ICMP = -1
 HIGHEST_PORT = 65535
 
-Members = Mapping[str, Collection[IPv4Address]]
-"""The private addresses of the interfaces that hold a group, by group id."""
+Members = Mapping[str, Container[IPv4Address]]
+"""What a rule may name instead of a block, by id: the private addresses of the interfaces that hold a group, the addresses of a prefix list."""
 
 
 class Flow(enum.Enum):
@@ -33,7 +34,7 @@ class Flow(enum.Enum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SecurityGroupRule:
-    """One permission. The far side is either `cidr_ip` or the members of `security_group_id` (CloudFormation's Source-/DestinationSecurityGroupId).
+    """One permission. The far side is `cidr_ip`, the members of `security_group_id` or the blocks of `prefix_list_id` (CloudFormation's Source-/DestinationSecurityGroupId and -PrefixListId).
 
     `ip_protocol` is AWS's: ``tcp``, ``udp``, ``icmp``, ``-1`` for all, or a protocol number. For ICMP `from_port` is the type and
     `to_port` the code, -1 meaning any. Ports None mean all.
@@ -44,6 +45,7 @@ class SecurityGroupRule:
     to_port: int | None = None
     cidr_ip: IPv4Network | None = None
     security_group_id: str | None = None
+    prefix_list_id: str | None = None
     description: str = ""
 
     def __post_init__(self) -> None:
@@ -60,11 +62,16 @@ class SecurityGroupRule:
     def matches(self, packet: Packet, flow: Flow, members: Members) -> bool:
         """Whether the rule permits a flow that begins with this packet."""
         far_side = packet.source if flow is Flow.INGRESS else packet.destination
-        if self.security_group_id is not None:
-            if far_side not in members.get(self.security_group_id, ()):
+        named = self.security_group_id or self.prefix_list_id
+        if named is not None:
+            if far_side not in members.get(named, ()):
                 return False
         elif self.cidr_ip is None or far_side not in self.cidr_ip:
             return False
+        return self.speaks_of(packet)
+
+    def speaks_of(self, packet: Packet) -> bool:
+        """Whether protocol and port, or ICMP type and code, are the rule's, whoever the far side is."""
         number = self.protocol_number()
         if number == Protocol.ANY:
             return True
@@ -76,13 +83,20 @@ class SecurityGroupRule:
             return packet.destination_port is not None and self.from_port <= packet.destination_port <= self.to_port
         return True
 
+    def covers(self, protocol: Protocol) -> bool:
+        """Whether the rule speaks of a whole protocol, all ports of it."""
+        number = self.protocol_number()
+        ports = (0 if self.from_port is None else self.from_port, HIGHEST_PORT if self.to_port is None else self.to_port)
+        return number == Protocol.ANY or (number == protocol and ports == (0, HIGHEST_PORT))
+
     def faults(self, name: str) -> Iterator[Fault]:
         """What is wrong with this rule by itself; `name` is the rule's."""
         if self.cidr_ip is not None:
             yield from network_faults(name, "cidr_ip", self.cidr_ip)
-        if (self.cidr_ip is None) == (self.security_group_id is None):
-            problem = "names neither a CIDR block nor a security group" if self.cidr_ip is None else "names a CIDR block and a security group"
-            yield Fault(resource=name, problem=problem, remedy="give exactly one of cidr_ip and security_group_id")
+        far_sides = [what for what, value in (("a CIDR block", self.cidr_ip), ("a security group", self.security_group_id), ("a prefix list", self.prefix_list_id)) if value is not None]
+        if len(far_sides) != 1:
+            problem = f"names {' and '.join(far_sides)}" if far_sides else "names neither a CIDR block, a security group nor a prefix list"
+            yield Fault(resource=name, problem=problem, remedy="give exactly one of cidr_ip, security_group_id and prefix_list_id")
         number = self.protocol_number()
         if number is None:
             yield Fault(resource=name, problem=f"unknown protocol {self.ip_protocol!r}", remedy="use tcp, udp, icmp, -1 for all, or a protocol number from 0 to 255")
@@ -150,6 +164,20 @@ def evaluate(groups: Iterable[SecurityGroup], packet: Packet, flow: Flow, member
         if decision is not None:
             return decision
     return Decision(verdict=Verdict.DENY, origin=no_rule_name((group.id for group in groups), flow))
+
+
+def tracked(groups: Iterable[SecurityGroup], packet: Packet, flow: Flow) -> bool:
+    """Whether an interface remembers a flow that its rules admit, `packet` being the flow's first.
+
+    A TCP or UDP flow is not tracked if a rule permits it from (or to) 0.0.0.0/0 and the other direction permits 0.0.0.0/0 on all ports (0-65535).
+    ICMP and all other protocols always are. What AWS tracks whatever the rules say (flows through a NAT gateway, a load balancer …) the caller knows.
+    """
+    if packet.protocol not in (Protocol.TCP, Protocol.UDP):
+        return True
+    groups = tuple(groups)
+    back = Flow.EGRESS if flow is Flow.INGRESS else Flow.INGRESS
+    permits_everybody = any(rule.cidr_ip == ANYWHERE and rule.speaks_of(packet) for group in groups for rule in group.rules(flow))
+    return not (permits_everybody and any(rule.cidr_ip == ANYWHERE and rule.covers(packet.protocol) for group in groups for rule in group.rules(back)))
 
 
 def rule_name(group_id: str, flow: Flow, index: int) -> str:

@@ -35,7 +35,7 @@ class TargetGroup:
         """What is wrong with the target group by itself."""
         return (
             *id_faults(self.id),
-            *choice_faults(self.id, "protocol", self.protocol, ("HTTP", "HTTPS")),
+            *choice_faults(self.id, "protocol", self.protocol, ("HTTP", "HTTPS", "TCP")),
             *bounds_faults(self.id, "port", self.port, 1, 65535),
             *bounds_faults(self.id, "health_check_interval_seconds", self.health_check_interval_seconds, 5, 300),
             *bounds_faults(self.id, "health_check_timeout_seconds", self.health_check_timeout_seconds, 2, 120),

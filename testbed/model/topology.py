@@ -10,9 +10,12 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TypeVar
 
+from testbed.model.bucket import Bucket
 from testbed.model.db_instance import DBInstance
+from testbed.model.dhcp_options import DhcpOptions
 from testbed.model.distribution import Distribution
 from testbed.model.elastic_ip import ElasticIp
+from testbed.model.flow_log import FlowLog
 from testbed.model.hosted_zone import HostedZone
 from testbed.model.instance import Instance
 from testbed.model.internet import Internet, User
@@ -22,18 +25,26 @@ from testbed.model.load_balancer import LoadBalancer
 from testbed.model.nat_gateway import NatGateway
 from testbed.model.network_acl import NetworkAcl
 from testbed.model.network_interface import NetworkInterface
+from testbed.model.prefix_list import PrefixList
 from testbed.model.quotas import DEFAULT_QUOTAS, Quotas
 from testbed.model.route_table import RouteTable
 from testbed.model.security_group import SecurityGroup
 from testbed.model.subnet import Subnet
 from testbed.model.target_group import TargetGroup
+from testbed.model.traffic_mirror import TrafficMirrorFilter, TrafficMirrorSession, TrafficMirrorTarget
 from testbed.model.values import Fault
 from testbed.model.vpc import Vpc
+from testbed.model.vpc_endpoint import VpcEndpoint
+from testbed.model.vpc_endpoint_service import VpcEndpointService
+from testbed.model.vpc_peering_connection import VpcPeeringConnection
 
 Resource = (
-    DBInstance
+    Bucket
+    | DBInstance
+    | DhcpOptions
     | Distribution
     | ElasticIp
+    | FlowLog
     | HostedZone
     | Instance
     | Internet
@@ -43,12 +54,19 @@ Resource = (
     | NatGateway
     | NetworkAcl
     | NetworkInterface
+    | PrefixList
     | RouteTable
     | SecurityGroup
     | Subnet
     | TargetGroup
+    | TrafficMirrorFilter
+    | TrafficMirrorSession
+    | TrafficMirrorTarget
     | User
     | Vpc
+    | VpcEndpoint
+    | VpcEndpointService
+    | VpcPeeringConnection
 )
 
 NAME = re.compile(r"[a-z][a-z0-9_-]{0,39}")

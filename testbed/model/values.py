@@ -13,20 +13,30 @@ from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from difflib import get_close_matches
 from ipaddress import IPv4Address, IPv4Network, ip_address, ip_network
+from typing import cast
 
 ANYWHERE = IPv4Network("0.0.0.0/0")
 SMALLEST_PREFIX, LARGEST_PREFIX = 16, 28
 """VPCs and subnets are /16 to /28 (VPC user guide, "VPC CIDR blocks", "Subnet CIDR blocks"; documented)."""
+HIGHEST_PROTOCOL = 255
 NODE_NAME = re.compile(r"[a-z][a-z0-9-]{0,62}")
 
 
 class Protocol(enum.IntEnum):
-    """IANA protocol numbers that AWS rules name; ANY is AWS's own -1."""
+    """IANA protocol numbers that AWS rules name; ANY is AWS's own -1. ``Protocol(50)`` is any other number from 0 to 255: equal numbers are one object."""
 
     ANY = -1
     ICMP = 1
     TCP = 6
     UDP = 17
+
+    @classmethod
+    def _missing_(cls, value: object) -> Protocol | None:
+        if not isinstance(value, int) or not 0 <= value <= HIGHEST_PROTOCOL:
+            return None
+        member = int.__new__(cls, value)
+        member._name_, member._value_ = f"PROTOCOL_{value}", value
+        return cast(Protocol, cls._value2member_map_.setdefault(value, member))
 
 
 class Verdict(enum.Enum):

@@ -9,11 +9,11 @@ from dataclasses import dataclass
 from testbed.plan import Interface, Link, Node, NodeKind, Plan
 
 COLOURS = {
-    NodeKind.CITY: "#eceff1", NodeKind.DATABASE: "#d1c4e9", NodeKind.EDGE_LOCATION: "#ffe0b2", NodeKind.FABRIC: "#f5f5f5", NodeKind.INSTANCE: "#c8e6c9",
-    NodeKind.INTERNET_GATEWAY: "#b3e5fc", NodeKind.LOAD_BALANCER: "#b2dfdb", NodeKind.NAME_SERVER: "#fff9c4", NodeKind.NAT_GATEWAY: "#b3e5fc",
+    NodeKind.CITY: "#eceff1", NodeKind.DATABASE: "#d1c4e9", NodeKind.EDGE_LOCATION: "#ffe0b2", NodeKind.FABRIC: "#f5f5f5", NodeKind.GATEWAY_ENDPOINT: "#ffe082", NodeKind.INSTANCE: "#c8e6c9",
+    NodeKind.INTERFACE_ENDPOINT: "#ffe082", NodeKind.INTERNET_GATEWAY: "#b3e5fc", NodeKind.LOAD_BALANCER: "#b2dfdb", NodeKind.NAME_SERVER: "#fff9c4", NodeKind.NAT_GATEWAY: "#b3e5fc", NodeKind.NETWORK_INTERFACE: "#dcedc8",
     NodeKind.RESOLVER: "#fff9c4", NodeKind.SERVICES_PLANE: "#ffecb3", NodeKind.USER: "#f8bbd0",
 }
-HAS_ADDRESSES_IN_SUBNETS = frozenset((NodeKind.INSTANCE, NodeKind.DATABASE, NodeKind.LOAD_BALANCER, NodeKind.NAT_GATEWAY))
+HAS_ADDRESSES_IN_SUBNETS = frozenset((NodeKind.INSTANCE, NodeKind.DATABASE, NodeKind.LOAD_BALANCER, NodeKind.NAT_GATEWAY, NodeKind.INTERFACE_ENDPOINT))
 
 
 class DrawingError(Exception):

@@ -133,9 +133,9 @@ class LabNode:
         return self._probe(destination, Protocol.ICMP, 0, timeout_s)
 
     def _probe(self, destination: str | IPv4Address, protocol: Protocol, port: int, timeout_s: float) -> Sent:
-        return Ready(self._lab, self.name, self._resolved(destination), protocol, port).send(timeout_s)
+        return Ready(self._lab, self.name, self.resolved(destination), protocol, port).send(timeout_s)
 
-    def _resolved(self, destination: str | IPv4Address) -> IPv4Address:
+    def resolved(self, destination: str | IPv4Address) -> IPv4Address:
         """An address as it is, a node's own address, or a name looked up from here. Raises LookupError."""
         try:
             return IPv4Address(destination)

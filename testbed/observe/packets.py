@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import socket
 import struct
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from ipaddress import IPv4Address
 
 ETHERNET_HEADER = 14
@@ -16,6 +16,7 @@ LINK_ETHERNET = 1
 LINK_RAW_IP = 101
 OUTGOING = 4
 """sockaddr_ll's packet type of a frame that this host sends."""
+ECHO = (0, 8)
 TCP_FIN, TCP_SYN, TCP_RST, TCP_ACK = 0x01, 0x02, 0x04, 0x10
 
 
@@ -39,7 +40,10 @@ class Frame:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Header:
-    """Addresses and ports of one IPv4 packet (ports 0 where it has none); `payload_bytes` beyond the TCP or UDP header."""
+    """Addresses and ports of one IPv4 packet (ports 0 where it has none); `payload_bytes` beyond the TCP or UDP header.
+
+    `sequence` is TCP's, `identifier` an echo message's; neither counts when headers are compared.
+    """
 
     source: IPv4Address
     destination: IPv4Address
@@ -48,6 +52,9 @@ class Header:
     destination_port: int = 0
     tcp_flags: int = 0
     payload_bytes: int = 0
+    sequence: int = field(default=0, compare=False)
+    icmp_type: int | None = field(default=None, compare=False)
+    identifier: int = field(default=0, compare=False)
 
     @property
     def sender(self) -> str:
@@ -85,13 +92,16 @@ def read_header(packet: bytes, transport: bytes | None = None) -> Header | None:
     source, destination = IPv4Address(packet[12:16]), IPv4Address(packet[16:20])
     body = packet[header_bytes:] if transport is None else transport
     is_later_fragment = struct.unpack_from("!H", packet, 6)[0] & 0x1FFF
+    if protocol == socket.IPPROTO_ICMP and not is_later_fragment and len(body) >= 8:
+        identifier = struct.unpack_from("!H", body, 4)[0] if body[0] in ECHO else 0
+        return Header(source=source, destination=destination, protocol=protocol, icmp_type=body[0], identifier=identifier)
     if is_later_fragment or protocol not in (socket.IPPROTO_TCP, socket.IPPROTO_UDP) or len(body) < 8:
         return Header(source=source, destination=destination, protocol=protocol)
     source_port, destination_port = struct.unpack_from("!HH", body)
-    flags, transport_bytes = 0, 8
+    flags, transport_bytes, sequence = 0, 8, 0
     if protocol == socket.IPPROTO_TCP and len(body) >= 14:
-        flags, transport_bytes = body[13], (body[12] >> 4) * 4
+        flags, transport_bytes, sequence = body[13], (body[12] >> 4) * 4, struct.unpack_from("!I", body, 4)[0]
     return Header(
         source=source, destination=destination, protocol=protocol, source_port=source_port, destination_port=destination_port,
-        tcp_flags=flags, payload_bytes=max(0, total_bytes - header_bytes - transport_bytes),
+        tcp_flags=flags, payload_bytes=max(0, total_bytes - header_bytes - transport_bytes), sequence=sequence,
     )

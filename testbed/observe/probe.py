@@ -9,12 +9,14 @@ import select
 import socket
 import struct
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from ipaddress import IPv4Address
 
 from testbed.observe.lab_view import LabView
 
 ECHO_REQUEST, ECHO_REPLY, UNREACHABLE = 8, 0, 3
+LOOK_EVERY_MS = 20
 
 
 class Protocol(enum.StrEnum):
@@ -67,6 +69,7 @@ class Ready:
         self._socket = lab.socket(node, socket.AF_INET, *kinds[protocol])
         self._socket.setblocking(False)
         self._identifier = struct.unpack("!H", os.urandom(2))[0]
+        self._payload = b"testbed probe " + os.urandom(5).hex().encode()
         if protocol is not Protocol.ICMP:
             self._socket.bind(("0.0.0.0", 0))
 
@@ -75,8 +78,9 @@ class Ready:
         """The local port, for ICMP the identifier."""
         return self._identifier if self._protocol is Protocol.ICMP else int(self._socket.getsockname()[1])
 
-    def send(self, timeout_s: float) -> Sent:
-        """Send it, wait for the answer, close the socket."""
+    def send(self, timeout_s: float, hopeless: Callable[[], bool] = lambda: False) -> Sent:
+        """Send it, wait for the answer, close the socket. `hopeless` is asked every few milliseconds whether to wait no longer."""
+        self._hopeless = hopeless
         port = self.source_port
         began = time.monotonic()
         with self._socket as sock:
@@ -105,21 +109,21 @@ class Ready:
     def _connection(self, sock: socket.socket, timeout_s: float) -> Answer:
         code = sock.connect_ex((str(self._destination), self._port))
         if code == errno.EINPROGRESS:
-            if not _wait(sock, select.POLLOUT, timeout_s):
+            if not self._wait(sock, select.POLLOUT, timeout_s):
                 return Answer.SILENT
             code = sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
         return _answer_of(code)
 
     def _datagram(self, sock: socket.socket, timeout_s: float) -> Answer:
-        sock.send(b"testbed probe\n")
-        if not _wait(sock, select.POLLIN, timeout_s):
+        sock.send(self._payload)
+        if not self._wait(sock, select.POLLIN, timeout_s):
             return Answer.SILENT
         sock.recv(65535)
         return Answer.ANSWERED
 
     def _echo(self, sock: socket.socket, deadline: float) -> Answer:
-        sock.send(_echo_request(self._identifier))
-        while (left_s := deadline - time.monotonic()) > 0 and _wait(sock, select.POLLIN, left_s):
+        sock.send(_echo_request(self._identifier, self._payload))
+        while (left_s := deadline - time.monotonic()) > 0 and self._wait(sock, select.POLLIN, left_s):
             packet = sock.recv(65535)
             message = packet[(packet[0] & 0xF) * 4 :]
             if len(message) >= 8 and message[0] == ECHO_REPLY and struct.unpack_from("!H", message, 4)[0] == self._identifier:
@@ -127,6 +131,18 @@ class Ready:
             if len(message) >= 36 and message[0] == UNREACHABLE and struct.unpack_from("!H", message, 8 + 20 + 4)[0] == self._identifier:
                 return Answer.UNREACHABLE
         return Answer.SILENT
+
+
+    def _wait(self, sock: socket.socket, event: int, timeout_s: float) -> bool:
+        poll = select.poll()
+        poll.register(sock, event)
+        deadline = time.monotonic() + timeout_s
+        while (left_s := deadline - time.monotonic()) > 0:
+            if poll.poll(min(left_s * 1000, LOOK_EVERY_MS)):
+                return True
+            if self._hopeless():
+                return False
+        return False
 
 
 def _answer_of(code: int | None) -> Answer:
@@ -139,18 +155,13 @@ def _answer_of(code: int | None) -> Answer:
     return Answer.SILENT
 
 
-def _wait(sock: socket.socket, event: int, timeout_s: float) -> bool:
-    poll = select.poll()
-    poll.register(sock, event)
-    return bool(poll.poll(timeout_s * 1000))
-
-
 def _own_address(sock: socket.socket) -> IPv4Address:
     return IPv4Address(sock.getsockname()[0])
 
 
-def _echo_request(identifier: int) -> bytes:
-    body = struct.pack("!HH", identifier, 1) + b"testbed probe..."
+def _echo_request(identifier: int, payload: bytes) -> bytes:
+    """`payload` has an even number of bytes."""
+    body = struct.pack("!HH", identifier, 1) + payload
     words = struct.unpack(f"!{len(body) // 2}H", body)
     total = (ECHO_REQUEST << 8) + sum(words)
     while total >> 16:

@@ -5,8 +5,7 @@
     tracer.verdicts  # sg-web#egress[0] accept, acl-database#100 accept, sg-db#ingress[0] accept
 
 Tracing is switched on by a table of its own (`inet testbed_trace`, before conntrack and everything else) that holds nothing but the matches and is removed at the end, so
-the rules under examination are never touched. A handle is turned into an origin through the comments of ``nft -j -a list ruleset`` run in the node; a handle that is
-not known yet (a rule added since) makes it ask again.
+the rules under examination are never touched. A handle is turned into an origin through the rule's comment, asked for at the end, and only in the chains that spoke.
 """
 
 from __future__ import annotations
@@ -18,18 +17,17 @@ import struct
 import subprocess
 import threading
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Any
 
-import msgspec
-
+from testbed.observe import nfnetlink
 from testbed.observe.lab_view import LabView
 from testbed.observe.nftrace import NETLINK_NETFILTER, NFNLGRP_NFTRACE, TraceStep, decode, with_headers
 from testbed.observe.packets import Header
 
-SOL_NETLINK, NETLINK_ADD_MEMBERSHIP = 270, 1
+SOL_NETLINK, NETLINK_ADD_MEMBERSHIP, NETLINK_DROP_MEMBERSHIP = 270, 1, 2
 SO_RCVBUFFORCE = 33
 SIOCGIFNAME = 0x8910
 TRACE_TABLE = "testbed_trace"
@@ -56,6 +54,9 @@ class Verdict:
     header: Header | None
     iif: str = ""
     oif: str = ""
+    mark: int = 0
+    entered: Header | None = None
+    """The packet as it entered the node, before any translation."""
 
     @property
     def has_aws_origin(self) -> bool:
@@ -80,39 +81,20 @@ class RuleKey:
     handle: int
 
 
-class _Rule(msgspec.Struct):
-    family: str
-    table: str
-    chain: str
-    handle: int
-    comment: str = ""
-
-
-class _Entry(msgspec.Struct):
-    rule: _Rule | None = None
-
-
-class _Listing(msgspec.Struct):
-    nftables: list[_Entry]
-
-
-def origins_in(listing: bytes) -> dict[RuleKey, str]:
-    """Comments of all rules in the output of ``nft -j -a list ruleset``."""
-
-    rules = (entry.rule for entry in msgspec.json.decode(listing, type=_Listing).nftables if entry.rule is not None)
-    return {RuleKey(rule.family, rule.table, rule.chain, rule.handle): rule.comment for rule in rules}
-
-
 def verdicts_of(steps: Iterable[TraceStep], origins: dict[str, dict[RuleKey, str]], interfaces: dict[tuple[str, int], str]) -> tuple[Verdict, ...]:
     """The steps in order as verdicts, those of the tracing table left out. `origins` by node; `interfaces` by node and index."""
-    return tuple(
-        Verdict(
+    entered: dict[tuple[str, int], Header | None] = {}
+    found = []
+    for step in with_headers(steps):
+        if step.table == TRACE_TABLE:
+            entered[step.node, step.id] = step.header
+            continue
+        found.append(Verdict(
             time_ns=step.time_ns, node=step.node, verdict=step.verdict, chain=f"{step.family} {step.table} {step.chain}", packet=step.id, header=step.header,
-            origin=_origin(step, origins.get(step.node, {})), iif=interfaces.get((step.node, step.iif), ""), oif=interfaces.get((step.node, step.oif), ""),
-        )
-        for step in with_headers(steps)
-        if step.table != TRACE_TABLE
-    )
+            origin=_origin(step, origins.get(step.node, {})), iif=interfaces.get((step.node, step.iif), ""), oif=interfaces.get((step.node, step.oif), ""), mark=step.mark,
+            entered=entered.get((step.node, step.id), step.header),
+        ))
+    return tuple(found)
 
 
 def _origin(step: TraceStep, origins: dict[RuleKey, str]) -> str:
@@ -122,10 +104,14 @@ def _origin(step: TraceStep, origins: dict[RuleKey, str]) -> str:
 
 
 class Tracer:
-    """Traces packets that satisfy one of `matches` (nft expressions; all packets if there is none) in `nodes` while the context is open. Raises `TraceError`."""
+    """Traces packets that satisfy one of `matches` (nft expressions; all packets if there is none) in `nodes` while the context is open. Raises `TraceError`.
 
-    def __init__(self, lab: LabView, nodes: Sequence[str], *matches: str) -> None:
+    `dropped` is set once a packet for which `ends` holds has been dropped: nobody need wait for it any longer.
+    """
+
+    def __init__(self, lab: LabView, nodes: Sequence[str], *matches: str, ends: Callable[[Header], bool] = lambda _: False) -> None:
         self._lab = lab
+        self._ends = ends
         self._nodes = tuple(nodes)
         self._matches = matches or ("",)
         self._steps: list[TraceStep] = []
@@ -136,26 +122,24 @@ class Tracer:
         self._wake = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
         self._thread = threading.Thread(target=self._read_until_stopped, name="trace", daemon=True)
         self._selector.register(self._wake, selectors.EVENT_READ, None)
+        self._headers: dict[tuple[str, int], Header] = {}
+        self.dropped = threading.Event()
         self.lost = 0
 
     def __enter__(self) -> Tracer:
-        started: list[str] = []
         try:
             for node in self._nodes:
                 self._listen(node)
             self._thread.start()
-            for node in self._nodes:
-                started.append(node)
-                self._nft(node, "-f", "-", given=_tracing_table(self._matches))
-                self._origins[node] = origins_in(self._nft(node, "-j", "-a", "list", "ruleset"))
+            self._nft_everywhere(_tracing_table(self._matches))
         except BaseException:
-            self._end(started)
+            self._end()
             raise
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         time.sleep(SETTLE_S)
-        self._end(self._nodes)
+        self._end()
 
     @property
     def steps(self) -> tuple[TraceStep, ...]:
@@ -179,21 +163,28 @@ class Tracer:
         sock.setsockopt(SOL_NETLINK, NETLINK_ADD_MEMBERSHIP, NFNLGRP_NFTRACE)
         self._selector.register(sock, selectors.EVENT_READ, node)
 
-    def _end(self, started: Sequence[str]) -> None:
+    def _end(self) -> None:
         if self._thread.is_alive():
             os.eventfd_write(self._wake, 1)
             self._thread.join()
-        for node, sock in self._sockets.items():
-            self._name_interfaces(node, sock)
-        unknown = {step.node for step in self._steps if step.type == "rule" and step.table != TRACE_TABLE and _key(step) not in self._origins.get(step.node, {})}
-        for node in sorted(unknown):
-            self._origins[node] = self._origins.get(node, {}) | origins_in(self._nft(node, "-j", "-a", "list", "ruleset"))
-        for node in started:
-            self._nft(node, "-f", "-", given=f"table inet {TRACE_TABLE}\ndelete table inet {TRACE_TABLE}\n")
-        for sock in self._sockets.values():
-            sock.close()
-        self._selector.close()
-        os.close(self._wake)
+        try:
+            for node, sock in self._sockets.items():
+                sock.setsockopt(SOL_NETLINK, NETLINK_DROP_MEMBERSHIP, NFNLGRP_NFTRACE)
+                nfnetlink.delete_table(sock, "inet", TRACE_TABLE)
+                self._name_interfaces(node, sock)
+                self._name_rules(node, sock)
+        finally:
+            for sock in self._sockets.values():
+                sock.close()
+            self._selector.close()
+            os.close(self._wake)
+
+    def _name_rules(self, node: str, sock: socket.socket) -> None:
+        """Ask for the comments of the rules that spoke, chain by chain: a whole ruleset may be large."""
+        chains = sorted({(step.family, step.table, step.chain) for step in self._steps if step.node == node and step.type == "rule" and step.table != TRACE_TABLE})
+        known = self._origins.setdefault(node, {})
+        for family, table, chain in chains:
+            known |= {RuleKey(family, table, chain, handle): comment for handle, comment in nfnetlink.comments(sock, family, table, chain).items()}
 
     def _name_interfaces(self, node: str, sock: socket.socket) -> None:
         import fcntl
@@ -225,23 +216,29 @@ class Tracer:
             except OSError:  # ENOBUFS: the kernel lost messages; said in `lost`
                 self.lost += 1
                 continue
-            self._steps += decode(datagram, node, time.time_ns())
+            for step in decode(datagram, node, time.time_ns()):
+                self._steps.append(step)
+                if step.header is not None:
+                    self._headers[node, step.id] = step.header
+                if step.verdict == "drop" and (header := self._headers.get((node, step.id))) is not None and self._ends(header):
+                    self.dropped.set()
 
-    def _nft(self, node: str, *arguments: str, given: str = "") -> bytes:
-        process = self._lab.popen(node, ("nft", *arguments), stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
-        try:
-            out, err = process.communicate(given.encode(), timeout=NFT_TIMEOUT_S)
-        except subprocess.TimeoutExpired as error:
-            process.kill()
-            process.communicate()
-            raise TraceError(f"nft in {node} did not end within {NFT_TIMEOUT_S} s") from error
-        if process.returncode != 0:
-            raise TraceError(f"nft {' '.join(arguments)} in {node}: {err.decode().strip()}")
-        return out
-
-
-def _key(step: TraceStep) -> RuleKey:
-    return RuleKey(step.family, step.table, step.chain, step.handle)
+    def _nft_everywhere(self, text: str) -> None:
+        """Give `text` to nft in all nodes at once."""
+        given = text.encode()
+        processes = {node: self._lab.popen(node, ("nft", "-f", "-"), stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE) for node in self._nodes}
+        failures = []
+        for node, process in processes.items():
+            try:
+                _, words = process.communicate(given, timeout=NFT_TIMEOUT_S)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.communicate()
+                words = f"did not end within {NFT_TIMEOUT_S} s".encode()
+            if process.returncode != 0:
+                failures.append(f"{node}: {words.decode().strip()}")
+        if failures:
+            raise TraceError(f"nft cannot trace in {'; '.join(failures)}")
 
 
 def _tracing_table(matches: Sequence[str]) -> str:

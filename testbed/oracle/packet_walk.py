@@ -6,37 +6,42 @@
                                            ACL out ─▶ route table ─┬─ local ─────────▶ ACL in ───────┤
                                                                    ├─ NAT gateway ─▶ ACL in ─▶ translated, on from the gateway's own subnet
                                                                    ├─ interface ─────▶ ACL in, destination check
-                                                                   └─ internet gateway ─▶ 1:1 swap ─▶ internet ─▶ 1:1 swap ─▶ ACL in
+                                                                   ├─ peering ───────▶ an interface of the peer, else lost ─▶ ACL in
+                                                                   └─ internet gateway ─▶ 1:1 swap ─▶ internet ─▶ 1:1 swap ─▶ gateway route table ─▶ ACL in
 
-A `Memory` outlives a packet: which flows an interface has admitted, what a NAT gateway has translated. ACLs and routes remember nothing.
-A network ACL is asked only where a subnet's border is crossed. Packets are whole: fragments have been reassembled (assumed).
+A `Memory` outlives a packet: which flows an interface has admitted, what a NAT gateway or a NAT instance has translated. ACLs and routes remember nothing.
+An interface without source/destination check whose guest forwards is left again by the guest's own choice of interface: its groups judge the packet inward
+and outward. A rule that names a group does not match what has come, or is to go, through another interface than that of the named group's member
+(VPC user guide, "Security group rules": middlebox appliances; documented). The middlebox's own groups see its neighbours' addresses, so there it does (assumed).
+What comes over a peering reaches interfaces of that VPC and nothing else: no route table is asked there. What a NAT gateway sent over one comes back to
+it over the same one, whatever the tables of the peer say (VPC user guide, "NAT gateway basics": return to sender; documented).
+A network ACL is asked only where a subnet's border is crossed, so not on the way to a next hop in the sender's own subnet ("not as it is routed within a
+subnet", "Network ACLs"; documented). Its filters see packets whole (assumed); `path_mtu` knows which are in pieces.
 Source: VPC user guide, "Network ACLs", "Security group rules", "Configure route tables", "Internet gateways", "NAT gateway basics" (documented);
 the order of the hops is derived from these. A public address that is used from inside its own VPC goes out to the internet gateway and back (assumed).
-NOT MODELLED: a guest that forwards for others; spoofed sources (the source check drops them).
+NOT MODELLED: spoofed sources (the source check drops them).
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 
+from testbed.model.nat_gateway import evaluate as evaluate_nat_gateway
 from testbed.model.network_acl import Direction
-from testbed.model.route_table import Route
-from testbed.model.security_group import Flow, evaluate
+from testbed.model.route_table import BLACKHOLE, Route, RouteTable
+from testbed.model.security_group import Flow, evaluate, tracked
 from testbed.model.values import Packet, Protocol, Verdict
-from testbed.oracle.places import InterfacePlace, InternetPlace, Place, Places
-from testbed.oracle.route_selection import select, target_of
+from testbed.oracle.memory import KnownFlow, Memory
+from testbed.oracle.path_mtu import INTERNET_MTU_BYTES, NAT_GATEWAY_MTU_BYTES, VPC_MTU_BYTES, Size
+from testbed.oracle.places import PRIMARY, InterfacePlace, InternetPlace, Place, Places
+from testbed.oracle.private_access import EndpointPlace
+from testbed.oracle.route_selection import select
 from testbed.oracle.services import service_at
 from testbed.oracle.walk import Hop, Leg, Outcome, Path, Stage, reply_to
 
 
-@dataclass(slots=True)
-class Memory:
-    """State of flows, by the packet that continues them."""
-
-    admitted: dict[tuple[str, Packet], str] = field(default_factory=dict)
-    """(interface, packet that is part of a flow it has admitted) → the rule that admitted it."""
-    translated: dict[tuple[str, Packet], Packet] = field(default_factory=dict)
-    """(NAT gateway's interface, packet coming back) → that packet for the inside host."""
+MOST_FORWARDS = 60
+"""Guests that a packet may pass before its TTL ends."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,16 +57,24 @@ class Arrival:
 class PacketWalk:
     """One packet on its way; `walk` may be called once."""
 
-    def __init__(self, places: Places, leg: Leg, memory: Memory, nat_source_port: int) -> None:
+    def __init__(self, places: Places, leg: Leg, memory: Memory, nat_source_port: int, size: Size | None = None) -> None:
         self._places = places
         self._leg = leg
         self._memory = memory
         self._nat_source_port = nat_source_port
+        self._size = Size() if size is None else size
         self._hops: list[Hop] = []
         self._gateways_passed: set[str] = set()
+        self._left: InterfacePlace | None = None
+        """The interface that the packet has left last, None once it has been outside."""
+        self._forwards = 0
 
     def walk(self, sender: Place, packet: Packet) -> Arrival | None:
         """Where the packet arrives, or None if it is dropped on the way."""
+        if isinstance(sender, EndpointPlace):
+            return self._to_address(packet, sender.vpc, came_from=None)
+        if not self._size.fits(INTERNET_MTU_BYTES if isinstance(sender, InternetPlace) else VPC_MTU_BYTES):
+            return self._drop(sender.node, Stage.HOST, packet, f"{sender.node}: larger than its interface takes, and not to be cut")
         if isinstance(sender, InternetPlace):
             if packet.destination == sender.address:
                 self._hop(sender.node, Stage.HOST, f"{sender.node} itself", packet)
@@ -83,7 +96,7 @@ class PacketWalk:
         self._drop(where, Stage.HOST, packet, origin)
 
     def _leave_guest(self, place: InterfacePlace, packet: Packet) -> Arrival | None:
-        if any(own.address == packet.destination for own in self._places.by_node[place.node]):
+        if any(packet.destination in own.addresses for own in self._places.by_node[place.node]):
             self._hop(place.node, Stage.HOST, f"{place.node} itself", packet)
             return Arrival(place=place, packet=packet, at_once=True)
         if (service := service_at(packet.destination, place.vpc)) is not None:
@@ -91,37 +104,76 @@ class PacketWalk:
                 return self._drop(place.vpc.id, Stage.SERVICE, packet, f"{service.name}: nothing answers here")
             self._hop(place.vpc.id, Stage.SERVICE, service.name, packet)
             return Arrival(place=place, packet=packet, at_once=True)
-        if not self._passes_groups(place, packet, Flow.EGRESS):
+        if place.source_dest_check and packet.source not in place.addresses:
+            return self._drop(place.id, Stage.INTERFACE, packet, f"{place.id} source/destination check")
+        if not self._passes_groups(place, packet, Flow.EGRESS, self._next_hop(place, packet)):
             return None
         return self._leave_interface(place, packet)
 
     def _leave_interface(self, place: InterfacePlace, packet: Packet) -> Arrival | None:
         """Past the sender's groups (a NAT gateway has none): within the subnet, or over its border by its route table."""
+        self._left = place
         if packet.destination in place.subnet.cidr_block:
-            return self._to_address(packet, place, came_from=place.subnet.id)
-        if not self._passes_acl(place, packet, Direction.OUTBOUND):
+            return self._to_address(packet, place.vpc.id, came_from=place.subnet.id)
+        next_hop = self._next_hop(place, packet)
+        if (next_hop is None or next_hop.subnet.id != place.subnet.id) and not self._passes_acl(place, packet, Direction.OUTBOUND):
             return None
-        selected = select(place.route_table, place.vpc, packet.destination)
+        if (peering_id := self._memory.returned.get((place.vpc.id, packet))) is not None:
+            return self._over_peering(peering_id, packet, place, f"{peering_id} return to sender")
+        selected = select(place.route_table, place.vpc, packet.destination, self._places.prefix_lists)
         if selected is None:
             return self._drop(place.route_table.id, Stage.ROUTE, packet, f"{place.route_table.id}: no route to {packet.destination}")
+        if selected.route is not None and self._is_blackhole(selected.route):
+            return self._drop(place.route_table.id, Stage.ROUTE, packet, f"{selected.origin} (blackhole)")
         self._hop(place.route_table.id, Stage.ROUTE, selected.origin, packet)
         if selected.route is None:
-            return self._to_address(packet, place, came_from=place.subnet.id)
+            return self._to_address(packet, place.vpc.id, came_from=place.subnet.id)
         return self._to_target(selected.route, packet, place)
 
+    def _next_hop(self, place: InterfacePlace, packet: Packet) -> InterfacePlace | None:
+        """The interface to which the packet goes from here, if it stays in the VPC and there is one."""
+        if packet.destination in place.subnet.cidr_block:
+            return self._places.by_vpc.get((place.vpc.id, packet.destination))
+        if (place.vpc.id, packet) in self._memory.returned:
+            return None
+        selected = select(place.route_table, place.vpc, packet.destination, self._places.prefix_lists)
+        if selected is None or (selected.route is not None and self._is_blackhole(selected.route)):
+            return None
+        if selected.route is None:
+            return self._places.by_vpc.get((place.vpc.id, packet.destination))
+        return self._places.by_interface.get(_interface_of(selected.route))
+
     def _to_target(self, route: Route, packet: Packet, sender: InterfacePlace) -> Arrival | None:
+        if route.gateway_id is not None and route.gateway_id in self._places.private_ways.gateways:
+            return self._to_gateway_endpoint(route.gateway_id, packet, sender)
         if route.gateway_id is not None:
             return self._out_of_internet_gateway(route.gateway_id, packet, sender)
-        interface_id = route.network_interface_id or f"eni-{route.nat_gateway_id or route.instance_id}"
-        target = self._places.by_interface.get(interface_id)
-        if target is None:
-            return self._drop(sender.route_table.id, Stage.ROUTE, packet, f"{sender.route_table.id} {route.destination_cidr_block} -> {target_of(route)} (blackhole)")
-        return self._enter(target, packet, came_from=sender.subnet.id)
+        if route.vpc_peering_connection_id is not None:
+            return self._over_peering(route.vpc_peering_connection_id, packet, sender, route.vpc_peering_connection_id)
+        return self._enter(self._places.by_interface[_interface_of(route)], packet, came_from=sender.subnet.id)
 
-    def _to_address(self, packet: Packet, sender: InterfacePlace, came_from: str | None) -> Arrival | None:
-        target = self._places.by_vpc.get((sender.vpc.id, packet.destination))
+    def _is_blackhole(self, route: Route) -> bool:
+        """Whether the target is gone: deleted, an interface attached to nothing, a peering that nobody has accepted."""
+        if route.state == BLACKHOLE:
+            return True
+        if route.vpc_peering_connection_id is not None:
+            return not self._places.peerings[route.vpc_peering_connection_id].accepted
+        return route.gateway_id is None and _interface_of(route) not in self._places.by_interface
+
+    def _over_peering(self, peering_id: str, packet: Packet, sender: InterfacePlace, origin: str) -> Arrival | None:
+        """Into the other VPC, and no further: there is no way to its gateways, its resolver or its other peers."""
+        peer = self._places.peerings[peering_id].other(sender.vpc.id)
+        self._hop(peering_id, Stage.PEERING, origin, packet)
+        if (peer, packet.destination) not in self._places.by_vpc:
+            return self._drop(peering_id, Stage.PEERING, packet, f"{peering_id}: leads to interfaces of {peer} only, none of which has {packet.destination}")
+        if sender.is_nat_gateway:
+            self._memory.returned[peer, reply_to(packet)] = peering_id
+        return self._to_address(packet, peer, came_from=None)
+
+    def _to_address(self, packet: Packet, vpc_id: str, came_from: str | None) -> Arrival | None:
+        target = self._places.by_vpc.get((vpc_id, packet.destination))
         if target is None:
-            return self._drop(sender.vpc.id, Stage.INTERFACE, packet, f"{sender.vpc.id}: no interface has {packet.destination}")
+            return self._drop(vpc_id, Stage.INTERFACE, packet, f"{vpc_id}: no interface has {packet.destination}")
         return self._enter(target, packet, came_from=came_from)
 
     def _enter(self, place: InterfacePlace, packet: Packet, came_from: str | None) -> Arrival | None:
@@ -129,17 +181,81 @@ class PacketWalk:
             return None
         if place.is_nat_gateway:
             return self._nat_gateway(place, packet)
-        if packet.destination != place.address and place.source_dest_check:
+        if packet.destination not in place.addresses and place.source_dest_check:
             return self._drop(place.id, Stage.INTERFACE, packet, f"{place.id} source/destination check")
-        if not self._passes_groups(place, packet, Flow.INGRESS):
+        is_private_way = self._places.private_ways.is_private_way(place.owner)
+        if (place.groups or not is_private_way) and not self._passes_groups(place, packet, Flow.INGRESS, self._left):
             return None
-        if packet.destination != place.address:
+        if is_private_way:
+            return self._private_way(place, packet)
+        return self._in_guest(place, packet)
+
+    def _to_gateway_endpoint(self, endpoint_id: str, packet: Packet, sender: InterfacePlace) -> Arrival | None:
+        if not self._places.private_ways.gateway_answers(endpoint_id, packet):
+            return self._drop(endpoint_id, Stage.VPC_ENDPOINT, packet, f"{endpoint_id} is no port of the service")
+        self._hop(endpoint_id, Stage.VPC_ENDPOINT, endpoint_id, packet)
+        return Arrival(place=EndpointPlace(node=endpoint_id, address=packet.destination, vpc=sender.vpc.id), packet=packet)
+
+    def _private_way(self, place: InterfacePlace, packet: Packet) -> Arrival | None:
+        """At an interface endpoint, or at a network balancer's node: the end for an AWS service's ports, onward for a listener's, back for what was sent onward."""
+        ways = self._places.private_ways
+        back = self._memory.forwarded.get((place.id, packet))
+        if back is not None:
+            origin, returning = self._places.by_interface[back[0]], back[1]
+            self._hop(place.node, Stage.LOAD_BALANCER, place.owner, packet, returning)
+            return self._send_on(origin, returning)
+        if ways.answers_itself(place.owner, packet):
+            self._hop(place.owner, Stage.VPC_ENDPOINT, place.owner, packet)
+            return Arrival(place=place, packet=packet)
+        onward = None if self._leg is Leg.REPLY else ways.onward(place.owner, place.subnet.availability_zone, packet)
+        if onward is None:
+            stage = Stage.LOAD_BALANCER if ways.is_balancer(place.owner) else Stage.VPC_ENDPOINT
+            return self._drop(place.owner, stage, packet, f"{place.owner} has no listener or no target for it")
+        node = self._places.by_interface[onward.interface]
+        if place.id != node.id:
+            self._hop(place.owner, Stage.VPC_ENDPOINT, place.owner, packet)
+        outside = replace(packet, source=onward.source, source_port=self._nat_source_port, destination=onward.target, destination_port=onward.port)
+        self._memory.forwarded[node.id, reply_to(outside)] = (place.id, reply_to(packet))
+        self._hop(onward.node, Stage.LOAD_BALANCER, onward.balancer, packet, outside)
+        return self._send_on(node, outside)
+
+    def _send_on(self, place: InterfacePlace, packet: Packet) -> Arrival | None:
+        """From a private way's interface into its VPC, past its groups if it has any."""
+        if place.groups and not self._passes_groups(place, packet, Flow.EGRESS, None):
+            return None
+        return self._leave_interface(place, packet)
+
+    def _in_guest(self, place: InterfacePlace, packet: Packet) -> Arrival | None:
+        """Received, or forwarded by a guest's own routes; a NAT instance puts the address of its eth0 on what leaves there, and takes it off the reply.
+
+        The source port stays (Linux's masquerade keeps a port that is free).
+        """
+        inside = self._memory.translated.get((place.node, packet))
+        own = next((own for own in self._places.by_node[place.node] if packet.destination in own.addresses), None)
+        if inside is None and own is not None:
+            return Arrival(place=own, packet=packet)
+        if not place.forwards:
             return self._drop(place.node, Stage.HOST, packet, f"{place.node}: does not forward")
-        return Arrival(place=place, packet=packet)
+        self._forwards += 1
+        if self._forwards > MOST_FORWARDS:
+            return self._drop(place.node, Stage.HOST, packet, f"{place.node}: the TTL has run out")
+        onward = packet if inside is None else inside
+        out = self._places.of_node(place.node, onward.destination)
+        if inside is None and place.masquerades and out.device == PRIMARY:
+            onward = replace(packet, source=out.address)
+        if inside is None:
+            self._memory.translated[place.node, reply_to(onward)] = reply_to(packet)
+        self._hop(place.node, Stage.HOST, f"{place.node} forwards", packet, None if onward == packet else onward)
+        return self._leave_guest(out, onward)
 
     def _nat_gateway(self, gateway: InterfacePlace, packet: Packet) -> Arrival | None:
         """Outward: port translation of a new flow. Back: only what continues such a flow; nothing else enters, and it answers no ping."""
-        if packet.destination == gateway.address:
+        if not self._size.fits(NAT_GATEWAY_MTU_BYTES):
+            return self._drop(gateway.owner, Stage.NAT_GATEWAY, packet, f"{gateway.owner}: larger than {NAT_GATEWAY_MTU_BYTES} bytes, and not to be cut")
+        refusal = evaluate_nat_gateway(self._places.nat_gateways[gateway.owner], packet, is_fragment=self._size.is_fragmented)
+        if refusal is not None:
+            return self._drop(gateway.owner, Stage.NAT_GATEWAY, packet, refusal)
+        if packet.destination in gateway.addresses:
             inside = self._memory.translated.get((gateway.id, packet))
             if inside is None:
                 return self._drop(gateway.owner, Stage.NAT_GATEWAY, packet, f"{gateway.owner}: accepts nothing that was not asked for from inside")
@@ -157,13 +273,17 @@ class PacketWalk:
 
     def _out_of_internet_gateway(self, gateway: str, packet: Packet, sender: InterfacePlace) -> Arrival | None:
         source = self._places.by_vpc.get((sender.vpc.id, packet.source))
-        if source is None or source.public_address is None:
+        public_address = None if source is None else source.public_of(packet.source)
+        if public_address is None:
             return self._drop(gateway, Stage.INTERNET_GATEWAY, packet, f"{gateway}: {packet.source} has no public address")
-        outside = replace(packet, source=source.public_address)
+        if not self._size.fits(INTERNET_MTU_BYTES):
+            return self._drop(gateway, Stage.INTERNET_GATEWAY, packet, f"{gateway}: larger than {INTERNET_MTU_BYTES} bytes, and not to be cut")
+        outside = replace(packet, source=public_address)
         self._hop(gateway, Stage.INTERNET_GATEWAY, gateway, packet, outside)
         return self._internet(outside)
 
     def _internet(self, packet: Packet) -> Arrival | None:
+        self._left = None
         host = self._places.internet.get(packet.destination)
         if host is not None:
             self._hop(host.node, Stage.INTERNET, "internet", packet)
@@ -173,25 +293,44 @@ class PacketWalk:
             return self._drop("internet", Stage.INTERNET, packet, f"internet: nobody has {packet.destination}")
         if target.internet_gateway is None:
             return self._drop(target.vpc.id, Stage.INTERNET_GATEWAY, packet, f"{target.vpc.id}: no internet gateway")
-        inside = replace(packet, destination=target.address)
+        inside = replace(packet, destination=target.private_of(packet.destination))
         self._hop(target.internet_gateway, Stage.INTERNET_GATEWAY, target.internet_gateway, packet, inside)
-        return self._enter(target, inside, came_from=None)
+        table = self._places.edge_tables.get(target.internet_gateway)
+        return self._enter(target, inside, came_from=None) if table is None else self._by_edge_table(table, inside, target)
 
-    def _passes_groups(self, place: InterfacePlace, packet: Packet, flow: Flow) -> bool:
-        """By the interface's memory first, then by its rules; what the rules admit is remembered for the reply."""
-        admitted_by = self._memory.admitted.get((place.id, packet))
-        if admitted_by is not None:
-            self._hop(place.id, Stage.SECURITY_GROUP, f"{admitted_by} (tracked)", packet)
+    def _by_edge_table(self, table: RouteTable, packet: Packet, target: InterfacePlace) -> Arrival | None:
+        """A gateway route table: local, or an interface, which must be attached and have a public address."""
+        selected = select(table, target.vpc, packet.destination, self._places.prefix_lists)
+        if selected is None:
+            return self._drop(table.id, Stage.ROUTE, packet, f"{table.id}: no route to {packet.destination}")
+        if selected.route is None:
+            self._hop(table.id, Stage.ROUTE, selected.origin, packet)
+            return self._enter(target, packet, came_from=None)
+        middlebox = None if self._is_blackhole(selected.route) else self._places.by_interface[_interface_of(selected.route)]
+        if middlebox is None or middlebox.public_address is None:
+            return self._drop(table.id, Stage.ROUTE, packet, f"{selected.origin} (blackhole)")
+        self._hop(table.id, Stage.ROUTE, selected.origin, packet)
+        return self._enter(middlebox, packet, came_from=None)
+
+    def _passes_groups(self, place: InterfacePlace, packet: Packet, flow: Flow, neighbour: InterfacePlace | None) -> bool:
+        """By the interface's memory first, then by its rules; what the rules admit is remembered. `neighbour` is at the other end of this crossing of the VPC."""
+        known = self._memory.known(place.id, flow, packet)
+        if known is not None and known.flow.tracked:
+            self._hop(place.id, Stage.SECURITY_GROUP, f"{known.flow.origin} (tracked)", packet)
             return True
-        decision = evaluate(place.groups, packet, flow, self._places.members)
-        if decision.verdict is Verdict.ALLOW:
-            self._memory.admitted[place.id, reply_to(packet)] = decision.origin
+        far_side = packet.source if flow is Flow.INGRESS else packet.destination
+        by_middlebox = place.source_dest_check and neighbour is not None and far_side not in neighbour.addresses
+        decision = evaluate(place.groups, packet, flow, self._places.prefix_lists if by_middlebox else self._places.named)
+        if decision.verdict is Verdict.ALLOW and (known is None or not known.is_reply):
+            always = neighbour is not None and neighbour.always_tracked
+            found = KnownFlow(origin=decision.origin, tracked=always or tracked(place.groups, packet, flow), protocol=packet.protocol, timeouts=place.timeouts)
+            self._memory.learn(place.id, flow, packet, reply_to(packet), found)
         self._hops.append(Hop(where=place.id, stage=Stage.SECURITY_GROUP, verdict=decision.verdict, origin=decision.origin, packet=packet))
         return decision.verdict is Verdict.ALLOW
 
     def _passes_acl(self, place: InterfacePlace, packet: Packet, direction: Direction) -> bool:
         decision = place.network_acl.evaluate(packet, direction)
-        self._hops.append(Hop(where=place.subnet.id, stage=Stage.NETWORK_ACL, verdict=decision.verdict, origin=decision.origin, packet=packet))
+        self._hops.append(Hop(where=place.subnet.id, stage=Stage.NETWORK_ACL, verdict=decision.verdict, origin=decision.origin, packet=packet, direction=direction.value))
         return decision.verdict is Verdict.ALLOW
 
     def _hop(self, where: str, stage: Stage, origin: str, packet: Packet, translated: Packet | None = None) -> None:
@@ -201,3 +340,7 @@ class PacketWalk:
         self._hops.append(Hop(where=where, stage=stage, verdict=Verdict.DENY, origin=origin, packet=packet))
         return None
 
+
+def _interface_of(route: Route) -> str:
+    """The id of the interface that a route to an interface, an instance or a NAT gateway leads to."""
+    return route.network_interface_id or f"eni-{route.nat_gateway_id or route.instance_id}"

@@ -5,27 +5,37 @@ Addresses are `resolve`'s; what serves an interface (groups, ACL, table) is foll
 
 from __future__ import annotations
 
+from collections.abc import Container
 from dataclasses import dataclass
 from ipaddress import IPv4Address
 
+from testbed.model.connection_tracking import DEFAULT_TIMEOUTS, ConnectionTrackingSpecification
 from testbed.model.db_instance import DBInstance
-from testbed.model.instance import Instance
+from testbed.model.instance import Instance, IpForwarding
 from testbed.model.internet_gateway import InternetGateway
-from testbed.model.load_balancer import LoadBalancer
+from testbed.model.load_balancer import NETWORK, LoadBalancer
+from testbed.model.nat_gateway import NatGateway
 from testbed.model.network_acl import NetworkAcl
 from testbed.model.network_interface import NetworkInterface
+from testbed.model.prefix_list import PrefixList
 from testbed.model.route_table import RouteTable
 from testbed.model.security_group import SecurityGroup, SecurityGroupRule
 from testbed.model.subnet import Subnet
 from testbed.model.vpc import Vpc
-from testbed.oracle.route_selection import acl_of, table_of
+from testbed.model.vpc_endpoint import VpcEndpoint
+from testbed.model.vpc_peering_connection import VpcPeeringConnection
+from testbed.oracle.private_access import EndpointPlace, PrivateWays, with_gateway_routes
+from testbed.oracle.route_selection import acl_of, edge_table_of, table_of
 from testbed.resolve.references import References, default_security_group
 from testbed.resolve.resolved import OwnerKind, Resolved, ResolvedInterface
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class InterfacePlace:
-    """An interface and everything that judges its packets. A NAT gateway's has no groups."""
+    """An interface and everything that judges its packets. A NAT gateway's has no groups. `address` is the primary one, `mapped` pairs private addresses with public ones.
+
+    `forwards`: its guest forwards what is addressed to others; `masquerades`: as a NAT instance does. `always_tracked`: flows through it are tracked at the other end whatever the rules say.
+    """
 
     id: str
     node: str
@@ -41,6 +51,20 @@ class InterfacePlace:
     network_acl: NetworkAcl
     route_table: RouteTable
     groups: tuple[SecurityGroup, ...]
+    addresses: tuple[IPv4Address, ...]
+    mapped: tuple[tuple[IPv4Address, IPv4Address], ...]
+    forwards: bool
+    masquerades: bool
+    always_tracked: bool
+    timeouts: ConnectionTrackingSpecification
+
+    def public_of(self, private: IPv4Address) -> IPv4Address | None:
+        """The public address of one of its private ones."""
+        return next((public for own, public in self.mapped if own == private), None)
+
+    def private_of(self, public: IPv4Address) -> IPv4Address:
+        """The private address behind one of its public ones."""
+        return next((private for private, own in self.mapped if own == public), self.address)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,7 +75,10 @@ class InternetPlace:
     address: IPv4Address
 
 
-Place = InterfacePlace | InternetPlace
+Place = InterfacePlace | InternetPlace | EndpointPlace
+PRIMARY = "eth0"
+ALWAYS_TRACKED = frozenset({OwnerKind.NAT_GATEWAY, OwnerKind.VPC_ENDPOINT})
+"""EC2 user guide, "Amazon EC2 security group connection tracking", "Automatically tracked connections" (documented): of what exists here."""
 
 
 class Places:
@@ -60,8 +87,8 @@ class Places:
     def __init__(self, resolved: Resolved) -> None:
         references = References(resolved.topology)
         interfaces = tuple(_interface_place(interface, references) for interface in resolved.interfaces)
-        self.by_vpc = {(place.vpc.id, place.address): place for place in interfaces}
-        self.by_public_address = {place.public_address: place for place in interfaces if place.public_address is not None}
+        self.by_vpc = {(place.vpc.id, address): place for place in interfaces for address in place.addresses}
+        self.by_public_address = {public: place for place in interfaces for _, public in place.mapped}
         self.by_interface = {place.id: place for place in interfaces}
         self.by_node: dict[str, tuple[InterfacePlace, ...]] = {}
         for place in sorted(interfaces, key=lambda place: (place.node, place.device)):
@@ -69,7 +96,15 @@ class Places:
         hosts = _internet_hosts(resolved)
         self.internet = {host.address: host for host in hosts}
         self.internet_by_node = {host.node: host for host in hosts}
+        self.private_ways = PrivateWays(resolved)
+        self.internet |= {address: InternetPlace(node=node, address=address) for address, node in self.private_ways.service_addresses.items()}
         self.members = _members(interfaces)
+        topology = resolved.topology
+        self.nat_gateways = {gateway.id: gateway for gateway in topology.of(NatGateway)}
+        self.prefix_lists = {prefix_list.id: prefix_list for prefix_list in topology.of(PrefixList)}
+        self.named: dict[str, Container[IPv4Address]] = {**self.members, **self.prefix_lists}
+        self.peerings = {peering.id: peering for peering in topology.of(VpcPeeringConnection)}
+        self.edge_tables = {gateway.id: table for gateway in topology.of(InternetGateway) if (table := edge_table_of(gateway.id, topology)) is not None}
 
     def sender(self, source: str | IPv4Address, destination: IPv4Address) -> Place:
         """Where a probe starts: the address's place, or the node's interface that its guest would use.
@@ -84,8 +119,7 @@ class Places:
                 return self.internet_by_node[source]
             if source not in self.by_node:
                 raise LookupError(f"no node {source!r} in this topology")
-            interfaces = self.by_node[source]
-            return next((place for place in interfaces if destination in place.subnet.cidr_block), interfaces[0])
+            return self.of_node(source, destination)
         if source in self.internet:
             return self.internet[source]
         found = [place for (_, address), place in self.by_vpc.items() if address == source]
@@ -93,9 +127,15 @@ class Places:
             raise LookupError(f"{source} belongs to {len(found)} interfaces; name the node")
         return found[0]
 
+    def of_node(self, node: str, destination: IPv4Address) -> InterfacePlace:
+        """The interface by which a guest sends to `destination` what is bound to no address. Raises KeyError."""
+        interfaces = self.by_node[node]
+        return next((place for place in interfaces if destination in place.subnet.cidr_block), interfaces[0])
+
 
 def _interface_place(interface: ResolvedInterface, references: References) -> InterfacePlace:
     topology = references.topology
+    guest = references.get(Instance, interface.owner)
     subnet, vpc = references.get(Subnet, interface.subnet), references.vpc_of_subnet(interface.subnet)
     if subnet is None or vpc is None:
         raise LookupError(interface.subnet)
@@ -112,9 +152,29 @@ def _interface_place(interface: ResolvedInterface, references: References) -> In
         vpc=vpc,
         internet_gateway=next((gateway.id for gateway in topology.of(InternetGateway) if gateway.vpc_id == vpc.id), None),
         network_acl=acl_of(subnet, topology),
-        route_table=table_of(subnet, topology),
+        route_table=with_gateway_routes(table_of(subnet, topology), topology),
         groups=_groups(interface, vpc, references),
+        addresses=interface.addresses,
+        mapped=tuple((each.address, each.public_address) for each in interface.mapped if each.public_address is not None),
+        forwards=_forwards(interface, references),
+        masquerades=isinstance(guest, Instance) and isinstance(guest.user_data, IpForwarding) and guest.user_data.masquerade,
+        always_tracked=interface.owner_kind in ALWAYS_TRACKED,
+        timeouts=_timeouts(interface, references),
     )
+
+
+def _forwards(interface: ResolvedInterface, references: References) -> bool:
+    """A guest is told to, or takes it from an interface whose check is off (our convention: a bare host with its check off is a router)."""
+    instance = references.get(Instance, interface.owner)
+    if instance is None:
+        return False
+    own = (attached for attached in references.topology.of(NetworkInterface) if attached.instance_id == instance.id)
+    return isinstance(instance.user_data, IpForwarding) or not instance.source_dest_check or any(not attached.source_dest_check for attached in own)
+
+
+def _timeouts(interface: ResolvedInterface, references: References) -> ConnectionTrackingSpecification:
+    owner = references.get(NetworkInterface, interface.id) or references.get(Instance, interface.owner)
+    return DEFAULT_TIMEOUTS if owner is None or owner.connection_tracking_specification is None else owner.connection_tracking_specification
 
 
 def _source_dest_check(interface: ResolvedInterface, references: References) -> bool:
@@ -132,6 +192,10 @@ def _groups(interface: ResolvedInterface, vpc: Vpc, references: References) -> t
             named = owner.security_group_ids
         case LoadBalancer():
             named = owner.security_groups
+            if not named and owner.type == NETWORK:
+                return ()
+        case VpcEndpoint():
+            named = owner.security_group_ids
         case DBInstance():
             named = owner.vpc_security_groups
         case _:
@@ -149,7 +213,7 @@ def _members(interfaces: tuple[InterfacePlace, ...]) -> dict[str, frozenset[IPv4
     members: dict[str, set[IPv4Address]] = {}
     for place in interfaces:
         for group in place.groups:
-            members.setdefault(group.id, set()).add(place.address)
+            members.setdefault(group.id, set()).update(place.addresses)
     return {group_id: frozenset(addresses) for group_id, addresses in members.items()}
 
 

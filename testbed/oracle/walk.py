@@ -17,6 +17,7 @@ class Probe:
 
     `source` is a node's name or an address. `nat_source_port` is the port that a NAT gateway picks for the flow: AWS draws it from
     1024-65535 (VPC user guide, "NAT gateway basics"; documented), so a verdict may depend on it where an ACL opens only a part of that range.
+    `length_bytes` is the whole packet's (0: a short one), `dont_fragment` its DF bit; an echo's reply is as long, other replies are short.
     """
 
     source: str | IPv4Address
@@ -27,6 +28,8 @@ class Probe:
     icmp_type: int | None = None
     icmp_code: int | None = None
     nat_source_port: int = 40000
+    length_bytes: int = 0
+    dont_fragment: bool = False
 
 
 class Stage(enum.StrEnum):
@@ -38,6 +41,9 @@ class Stage(enum.StrEnum):
     NETWORK_ACL = "network-acl"
     ROUTE = "route"
     NAT_GATEWAY = "nat-gateway"
+    PEERING = "peering"
+    VPC_ENDPOINT = "vpc-endpoint"
+    LOAD_BALANCER = "load-balancer"
     INTERNET_GATEWAY = "internet-gateway"
     INTERNET = "internet"
     SERVICE = "service"
@@ -55,6 +61,8 @@ class Hop:
     origin: str
     packet: Packet
     translated: Packet | None = None
+    direction: str = ""
+    """At a network ACL: ``inbound`` or ``outbound``."""
 
 
 class Leg(enum.StrEnum):

@@ -17,9 +17,9 @@ from testbed.plan.network import (
     ServiceSpec,
     Wire,
 )
-from testbed.plan.nftables import NftChain, NftMap, NftRule, NftSet, NftTable, Ruleset, render
+from testbed.plan.nftables import NftChain, NftMap, NftRule, NftSet, NftTable, NftTimeout, Ruleset, render
 
 __all__ = [
     "MAIN_TABLE", "Certificate", "Change", "Delta", "EndedFlows", "Interface", "Link", "LinkChange", "Neighbour", "NftChain", "NftMap", "NftRule", "NftSet",
-    "NftTable", "Node", "NodeChange", "NodeKind", "Plan", "PlanError", "PolicyRule", "Route", "RouteType", "Ruleset", "ServiceSpec", "Wire", "diff", "render",
+    "NftTable", "NftTimeout", "Node", "NodeChange", "NodeKind", "Plan", "PlanError", "PolicyRule", "Route", "RouteType", "Ruleset", "ServiceSpec", "Wire", "diff", "render",
 ]

@@ -11,6 +11,7 @@ never merely because the connection is established.
 
     bit  0      ORIGINATOR_ADMITTED: the interface which sent the flow's first packet
     bit  1      RESPONDER_ADMITTED: the interface to which that packet went
+    bits 16-27  return table: replies of this flow use this route table instead of their subnet's (0: none)
 """
 
 from __future__ import annotations
@@ -24,3 +25,8 @@ SAME_SUBNET = 1 << 16
 ORIGINATOR_ADMITTED = 1 << 0
 RESPONDER_ADMITTED = 1 << 1
 BOTH_ADMITTED = ORIGINATOR_ADMITTED | RESPONDER_ADMITTED
+
+RETURN_TABLE_SHIFT = 16
+RETURN_TABLE_MASK = ROUTE_TABLE_MASK << RETURN_TABLE_SHIFT
+FIRST_RETURN_TABLE = 0xC00
+"""Route tables that only replies use have the numbers from here to ROUTE_TABLE_MASK; a VPC's own tables are below."""

@@ -23,11 +23,15 @@ class NodeKind(enum.StrEnum):
     DATABASE = "database"
     EDGE_LOCATION = "edge-location"
     FABRIC = "fabric"
+    GATEWAY_ENDPOINT = "gateway-endpoint"
     INSTANCE = "instance"
+    INTERFACE_ENDPOINT = "interface-endpoint"
     INTERNET_GATEWAY = "internet-gateway"
     LOAD_BALANCER = "load-balancer"
     NAME_SERVER = "name-server"
     NAT_GATEWAY = "nat-gateway"
+    NETWORK_INTERFACE = "network-interface"
+    """The port of an interface that forwards for others, with the state of its own groups."""
     RESOLVER = "resolver"
     SERVICES_PLANE = "services-plane"
     USER = "user"
@@ -60,12 +64,16 @@ class Route:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PolicyRule:
-    """One `ip rule`: packets whose mark under `mask` is `mark` use `table`. Lower `priority` is asked first (the kernel's main table is 32766)."""
+    """One `ip rule`: packets whose mark under `mask` is `mark`, and that come from `source` if it is given, use `table`.
+
+    Lower `priority` is asked first (the kernel's main table is 32766). A `mask` of 0 looks at no mark.
+    """
 
     priority: int
-    mark: int
-    mask: int
+    mark: int = 0
+    mask: int = 0
     table: int
+    source: IPv4Network | None = None
     origin: str = ""
 
 
@@ -142,6 +150,8 @@ class Node:
     name_servers: tuple[IPv4Address, ...] = ()
     search: tuple[str, ...] = ()
     hosts: tuple[tuple[IPv4Address, str], ...] = ()
+    environment: tuple[tuple[str, str], ...] = ()
+    """Variables of whatever runs in the node by `exec`, sorted by name."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -28,12 +28,17 @@ class NftChain:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NftSet:
-    """A set. `type` is nft's (``ifname . ipv4_addr``, ``typeof ip ttl``); `flags` like ``interval``."""
+    """A set. `type` is nft's (``ifname . ipv4_addr``, ``typeof ip ttl``); `flags` like ``interval``.
+
+    One that rules fill (flag ``dynamic``) says how many elements it takes, and after how long an idle one goes.
+    """
 
     name: str
     type: str
     flags: tuple[str, ...] = ()
     elements: tuple[str, ...] = ()
+    size: int | None = None
+    timeout_s: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,11 +53,21 @@ class NftMap:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class NftTimeout:
+    """A ``ct timeout`` object: idle timeouts of one protocol's flows, (state, seconds) each, for flows on which a rule sets it before they are confirmed."""
+
+    name: str
+    protocol: str
+    policy: tuple[tuple[str, int], ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class NftTable:
     """A table; `family` is ``ip``, ``inet`` or ``netdev``."""
 
     name: str
     family: str = "ip"
+    timeouts: tuple[NftTimeout, ...] = ()
     sets: tuple[NftSet, ...] = ()
     maps: tuple[NftMap, ...] = ()
     chains: tuple[NftChain, ...] = ()
@@ -73,8 +88,11 @@ def render(ruleset: Ruleset) -> str:
 def _table(table: NftTable) -> str:
     head = f"table {table.family} {table.name}"
     lines = [head, f"delete {head}", f"{head} {{"]
+    for timeout in table.timeouts:
+        policy = ", ".join(f"{state} : {seconds}" for state, seconds in timeout.policy)
+        lines += [f"  ct timeout {timeout.name} {{", f"    protocol {timeout.protocol};", "    l3proto ip;", f"    policy = {{ {policy} }};", "  }"]
     for nft_set in table.sets:
-        lines += [f"  set {nft_set.name} {{", f"    {_typed(nft_set.type)};", *_flags(nft_set.flags), *_elements(nft_set.elements), "  }"]
+        lines += [f"  set {nft_set.name} {{", f"    {_typed(nft_set.type)};", *_flags(nft_set.flags), *_limits(nft_set), *_elements(nft_set.elements), "  }"]
     for nft_map in table.maps:
         elements = tuple(f"{key} : {value}" for key, value in nft_map.elements)
         lines += [f"  map {nft_map.name} {{", f"    {_typed(nft_map.type)} : {nft_map.value_type};", *_flags(nft_map.flags), *_elements(elements), "  }"]
@@ -94,6 +112,11 @@ def _table(table: NftTable) -> str:
 def _typed(key: str) -> str:
     """nft names most types (``ifname``), and some only by an expression that has them (``typeof ip ttl``)."""
     return key if key.startswith("typeof ") else f"type {key}"
+
+
+def _limits(nft_set: NftSet) -> list[str]:
+    size = [] if nft_set.size is None else [f"    size {nft_set.size};"]
+    return size if nft_set.timeout_s is None else [*size, f"    timeout {nft_set.timeout_s}s;"]
 
 
 def _flags(flags: tuple[str, ...]) -> list[str]:

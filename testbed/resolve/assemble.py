@@ -14,11 +14,12 @@ from testbed.model.subnet import Subnet
 from testbed.model.topology import Topology
 from testbed.model.vpc import Vpc
 from testbed.resolve import names, routes, world
+from testbed.resolve.aws_prefix_lists import with_aws_prefix_lists
 from testbed.resolve.faults import all_faults
 from testbed.resolve.interfaces import Wanted, assign_addresses, mac, wanted
 from testbed.resolve.public_addresses import assign_public_addresses
 from testbed.resolve.references import References
-from testbed.resolve.resolved import Resolved, ResolvedDatabase, ResolvedInterface, ResolvedRegion, ResolvedVpc
+from testbed.resolve.resolved import Resolved, ResolvedDatabase, ResolvedInterface, ResolvedRegion, ResolvedVpc, SecondaryAddress
 
 RESOLVER_HOST = 2
 
@@ -29,6 +30,7 @@ def resolve(topology: Topology) -> Resolved:
     Raises:
         ModelError: with all faults of the topology, sorted by resource.
     """
+    topology = with_aws_prefix_lists(topology)
     references = References(topology)
     wanted_interfaces = wanted(references)
     found = all_faults(references, wanted_interfaces)
@@ -43,10 +45,10 @@ def resolve(topology: Topology) -> Resolved:
         topology=topology,
         vpcs=tuple(_vpc(vpc, references) for vpc in topology.of(Vpc)),
         subnets=subnets,
-        route_tables=routes.route_tables(references),
+        route_tables=routes.route_tables(references, {interface.id for interface in interfaces if interface.public_address is not None}),
         network_acls=routes.network_acls(references, subnets),
         security_groups=groups,
-        members=tuple((group.id, tuple(sorted(i.address for i in interfaces if group.id in i.security_groups))) for group in groups),
+        members=tuple((group.id, tuple(sorted(address for i in interfaces if group.id in i.security_groups for address in i.addresses))) for group in groups),
         interfaces=interfaces,
         databases=tuple(_database(database, interfaces, references) for database in topology.of(DBInstance)),
         cities=cities,
@@ -102,6 +104,11 @@ def _interfaces(wanted_interfaces: tuple[Wanted, ...], regions: tuple[ResolvedRe
             public_origin=public[interface.id].origin if interface.id in public else "",
             security_groups=interface.security_groups,
             source_dest_check=interface.source_dest_check,
+            secondary=tuple(
+                SecondaryAddress(address=addresses[key], public_address=public[key].address if key in public else None, public_origin=public[key].origin if key in public else "")
+                for key, _ in interface.slots[1:]
+            ),
+            connection_tracking=interface.connection_tracking,
         )
         for interface in wanted_interfaces
         if interface.owner is not None

@@ -3,6 +3,7 @@
     NetworkInterface           its own id, attached to its instance as eth1, eth2 … (without an instance: it only keeps its address)
     Instance, NatGateway       eni-<id>, eth0
     LoadBalancer               eni-<id>-<zone letter> in each of its subnets, one node each
+    VpcEndpoint (interface)    eni-<id>-<zone letter> in each of its subnets, one node each
     DBInstance                 eni-<id> in the subnet of its zone, or in the first of its group
 
 Addresses: explicit ones first; then each interface, by id, takes the host number that its id hashes to, or the next free one. As on AWS they look
@@ -17,13 +18,15 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv4Network
 
+from testbed.model.connection_tracking import DEFAULT_TIMEOUTS, ConnectionTrackingSpecification
 from testbed.model.db_instance import DBInstance
 from testbed.model.instance import Instance
-from testbed.model.load_balancer import LoadBalancer
+from testbed.model.load_balancer import NETWORK, LoadBalancer
 from testbed.model.nat_gateway import NatGateway
 from testbed.model.network_interface import NetworkInterface
 from testbed.model.subnet import Subnet
 from testbed.model.vpc import Vpc
+from testbed.model.vpc_endpoint import VpcEndpoint
 from testbed.resolve.references import References, default_security_group
 from testbed.resolve.resolved import OwnerKind
 
@@ -46,11 +49,26 @@ class Wanted:
     source_dest_check: bool = True
     named_by: str
     """The resource that a person wrote, for faults."""
+    secondary: tuple[IPv4Address | None, ...] = ()
+    """Further addresses: explicit, or None for one that is free."""
+    allocations: tuple[str, ...] = ()
+    """A NAT gateway's Elastic IPs, in the order of its addresses."""
+    connection_tracking: ConnectionTrackingSpecification = DEFAULT_TIMEOUTS
+
+    @property
+    def slots(self) -> tuple[tuple[str, IPv4Address | None], ...]:
+        """Every address that it needs: a key (`slot`) and the explicit address, the primary one first."""
+        return tuple((slot(self.id, number), explicit) for number, explicit in enumerate((self.explicit, *self.secondary)))
+
+
+def slot(interface_id: str, number: int) -> str:
+    """The key of an interface's address: number 0 is the primary one."""
+    return interface_id if number == 0 else f"{interface_id}+{number}"
 
 
 def wanted(references: References) -> tuple[Wanted, ...]:
     """Every interface of the topology whose subnet is known, by id."""
-    found = (*_of_instances(references), *_attached(references), *_of_load_balancers(references), *_of_nat_gateways(references), *_of_databases(references))
+    found = (*_of_instances(references), *_attached(references), *_of_load_balancers(references), *_of_nat_gateways(references), *_of_databases(references), *_of_vpc_endpoints(references))
     return tuple(sorted(found, key=lambda interface: interface.id))
 
 
@@ -65,17 +83,17 @@ def capacity(network: IPv4Network) -> int:
 
 
 def assign_addresses(interfaces: Iterable[Wanted]) -> dict[str, IPv4Address]:
-    """An address for each interface, by interface id. The subnets have room (`faults_addresses` has looked)."""
-    ordered = sorted(interfaces, key=lambda interface: interface.id)
-    addresses = {interface.id: interface.explicit for interface in ordered if interface.explicit is not None}
-    taken = {(interface.subnet.id, interface.explicit) for interface in ordered if interface.explicit is not None}
-    for interface in ordered:
-        if interface.explicit is None:
-            subnet, room = interface.subnet, capacity(interface.subnet.cidr_block)
+    """An address for each slot of each interface: the primary one's key is the interface's id. The subnets have room (`faults_addresses` has looked)."""
+    wanted_slots = sorted(((key, explicit, interface.subnet) for interface in interfaces for key, explicit in interface.slots), key=lambda found: found[0])
+    addresses = {key: explicit for key, explicit, _ in wanted_slots if explicit is not None}
+    taken = {(subnet.id, explicit) for _, explicit, subnet in wanted_slots if explicit is not None}
+    for key, explicit, subnet in wanted_slots:
+        if explicit is None:
+            room = capacity(subnet.cidr_block)
             first = subnet.cidr_block.network_address + FIRST_USABLE_HOST
-            choices = (first + (hashed(interface.id) + step) % room for step in range(room))
-            addresses[interface.id] = next(address for address in choices if (subnet.id, address) not in taken)
-            taken.add((subnet.id, addresses[interface.id]))
+            choices = (first + (hashed(key) + step) % room for step in range(room))
+            addresses[key] = next(address for address in choices if (subnet.id, address) not in taken)
+            taken.add((subnet.id, addresses[key]))
     return addresses
 
 
@@ -114,6 +132,7 @@ def _of_instances(references: References) -> Iterator[Wanted]:
                 id=f"eni-{instance.id}", owner=instance.id, owner_kind=OwnerKind.INSTANCE, node=instance.id, device="eth0", subnet=subnet,
                 explicit=_explicit(instance.private_ip_address), security_groups=groups_in_force(instance.security_group_ids, subnet, references),
                 source_dest_check=instance.source_dest_check, named_by=instance.id,
+                secondary=tuple(map(_explicit, instance.secondary_private_ip_addresses)), connection_tracking=instance.connection_tracking_specification or DEFAULT_TIMEOUTS,
             )  # fmt: skip
 
 
@@ -131,6 +150,7 @@ def _attached(references: References) -> Iterator[Wanted]:
             id=interface.id, owner=owner, owner_kind=OwnerKind.INSTANCE, node=owner or "", device=f"eth{number}", subnet=subnet,
             explicit=_explicit(interface.private_ip_address), security_groups=groups_in_force(interface.group_set, subnet, references),
             source_dest_check=interface.source_dest_check, named_by=interface.id,
+            secondary=tuple(map(_explicit, interface.secondary_private_ip_addresses)), connection_tracking=interface.connection_tracking_specification or DEFAULT_TIMEOUTS,
         )  # fmt: skip
 
 
@@ -142,8 +162,13 @@ def _of_load_balancers(references: References) -> Iterator[Wanted]:
                 node = f"{balancer.id}-{zone_letter(subnet)}"
                 yield Wanted(
                     id=f"eni-{node}", owner=balancer.id, owner_kind=OwnerKind.LOAD_BALANCER, node=node, device="eth0", subnet=subnet,
-                    security_groups=groups_in_force(balancer.security_groups, subnet, references), named_by=balancer.id,
+                    security_groups=_groups_of(balancer, subnet, references), named_by=balancer.id,
                 )  # fmt: skip
+
+
+def _groups_of(balancer: LoadBalancer, subnet: Subnet, references: References) -> tuple[str, ...]:
+    """A network balancer made without groups has none (ELB user guide, "Update the security groups for your NLB"; documented)."""
+    return () if balancer.type == NETWORK and not balancer.security_groups else groups_in_force(balancer.security_groups, subnet, references)
 
 
 def _of_nat_gateways(references: References) -> Iterator[Wanted]:
@@ -152,7 +177,8 @@ def _of_nat_gateways(references: References) -> Iterator[Wanted]:
         if subnet is not None:
             yield Wanted(
                 id=f"eni-{gateway.id}", owner=gateway.id, owner_kind=OwnerKind.NAT_GATEWAY, node=gateway.id, device="eth0", subnet=subnet,
-                explicit=_explicit(gateway.private_ip_address), source_dest_check=False, named_by=gateway.id,
+                explicit=_explicit(gateway.private_ip_address), source_dest_check=False, named_by=gateway.id, allocations=gateway.allocations,
+                secondary=tuple(_explicit(dict(enumerate(gateway.secondary_private_ip_addresses)).get(number)) for number in range(gateway.secondary_count)),
             )  # fmt: skip
 
 
@@ -165,3 +191,15 @@ def _of_databases(references: References) -> Iterator[Wanted]:
                 id=f"eni-{database.id}", owner=database.id, owner_kind=OwnerKind.DATABASE, node=database.id, device="eth0", subnet=subnet,
                 security_groups=groups_in_force(database.vpc_security_groups, subnet, references), named_by=database.id,
             )  # fmt: skip
+
+
+def _of_vpc_endpoints(references: References) -> Iterator[Wanted]:
+    for endpoint in references.topology.of(VpcEndpoint):
+        for subnet_id in endpoint.subnet_ids:
+            subnet = references.get(Subnet, subnet_id)
+            if subnet is not None and not endpoint.is_gateway:
+                node = f"{endpoint.id}-{zone_letter(subnet)}"
+                yield Wanted(
+                    id=f"eni-{node}", owner=endpoint.id, owner_kind=OwnerKind.VPC_ENDPOINT, node=node, device="eth0", subnet=subnet,
+                    security_groups=groups_in_force(endpoint.security_group_ids, subnet, references), named_by=endpoint.id,
+                )  # fmt: skip

@@ -1,4 +1,4 @@
-"""DNS names that AWS makes: of load balancers, distributions and DB instances.
+"""DNS names that AWS makes: of load balancers, distributions, DB instances and instances.
 
 The part that AWS draws at random is a hash of account, Region and id here, so that a topology always gets the same names.
 Source: ELB user guide, "Application Load Balancers"; CloudFront developer guide, "Values that you specify"; RDS user guide, "Finding the connection information" (forms documented).
@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
+from ipaddress import IPv4Address
 
 from testbed.model.load_balancer import LoadBalancer
 
@@ -27,6 +28,18 @@ def distribution_name(account: str, distribution_id: str) -> str:
 def database_endpoint(account: str, region: str, database_id: str) -> str:
     """``shop-db.123456789abc.eu-west-1.rds.amazonaws.com``; the middle part belongs to account and Region, not to the database."""
     return f"{database_id}.{_letters(_digest(account, region, 'rds'), 12)}.{region}.rds.amazonaws.com"
+
+
+def public_host_name(region: str, address: IPv4Address) -> str:
+    """``ec2-198-51-100-10.eu-west-1.compute.amazonaws.com`` (VPC user guide, "DNS attributes for your VPC"; documented)."""
+    domain = "compute-1" if region == "us-east-1" else f"{region}.compute"
+    return f"ec2-{str(address).replace('.', '-')}.{domain}.amazonaws.com"
+
+
+def private_host_name(region: str, address: IPv4Address) -> str:
+    """``ip-10-0-1-10.eu-west-1.compute.internal`` (VPC user guide, "DNS attributes for your VPC"; documented)."""
+    domain = "ec2.internal" if region == "us-east-1" else f"{region}.compute.internal"
+    return f"ip-{str(address).replace('.', '-')}.{domain}"
 
 
 def _digest(*parts: str) -> bytes:

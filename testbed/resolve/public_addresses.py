@@ -33,9 +33,18 @@ class PublicAddress:
 def interface_of_allocation(elastic_ip: ElasticIp, references: References) -> str | None:
     """The id of the interface that an allocation is associated with: a NAT gateway's, an instance's primary one, or the one named."""
     for gateway in references.topology.of(NatGateway):
-        if gateway.allocation_id == elastic_ip.id:
+        if elastic_ip.id in gateway.allocations:
             return f"eni-{gateway.id}"
     return f"eni-{elastic_ip.instance_id}" if elastic_ip.instance_id is not None else elastic_ip.network_interface_id
+
+
+def slot_of_allocation(elastic_ip: ElasticIp, interface: Wanted) -> str | None:
+    """The key of the private address that an allocation maps on `interface`: the one it names, else the primary one; None if the interface has no such address."""
+    if elastic_ip.id in interface.allocations:
+        return interface.slots[interface.allocations.index(elastic_ip.id)][0]
+    if elastic_ip.private_ip_address is None:
+        return interface.id
+    return next((key for key, explicit in interface.slots if explicit == elastic_ip.private_ip_address), None)
 
 
 def wants_automatic_address(interface: Wanted, references: References) -> bool:
@@ -49,7 +58,8 @@ def wants_automatic_address(interface: Wanted, references: References) -> bool:
 
 
 def assign_public_addresses(interfaces: tuple[Wanted, ...], regions: tuple[ResolvedRegion, ...], references: References) -> dict[str, PublicAddress]:
-    """The public address of each interface that has one, by interface id. The pools have room (`faults_elastic_ip` has looked)."""
+    """The public address of each private one that has one, by its slot: the primary one's key is the interface's id. The pools have room (`faults_elastic_ip` has looked)."""
+    by_id = {interface.id: interface for interface in interfaces}
     assigned: dict[str, PublicAddress] = {}
     for region in regions:
         allocations = [elastic_ip for elastic_ip in references.topology.of(ElasticIp) if elastic_ip.region == region.id]
@@ -57,9 +67,10 @@ def assign_public_addresses(interfaces: tuple[Wanted, ...], regions: tuple[Resol
         pool = _Pool([address for address in list(region.public_pool)[FIRST_ASSIGNED_HOST:-1]], {address for address in kept if address is not None})
         for elastic_ip in allocations:
             address = elastic_ip.public_ip if elastic_ip.public_ip is not None else pool.take(elastic_ip.id)
-            interface_id = interface_of_allocation(elastic_ip, references)
-            if interface_id is not None:
-                assigned[interface_id] = PublicAddress(address=address, origin=elastic_ip.id)
+            holder = by_id.get(interface_of_allocation(elastic_ip, references) or "")
+            key = None if holder is None else slot_of_allocation(elastic_ip, holder)
+            if key is not None:
+                assigned[key] = PublicAddress(address=address, origin=elastic_ip.id)
         for interface in interfaces:
             vpc = references.vpc_of_subnet(interface.subnet.id)
             if vpc is not None and vpc.region == region.id and interface.id not in assigned and wants_automatic_address(interface, references):

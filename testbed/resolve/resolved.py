@@ -10,9 +10,11 @@ import enum
 from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv4Network
 
+from testbed.model.connection_tracking import DEFAULT_TIMEOUTS, ConnectionTrackingSpecification
 from testbed.model.distribution import Distribution
 from testbed.model.geography import City
 from testbed.model.network_acl import NetworkAcl
+from testbed.model.route_table import RoutePriority
 from testbed.model.security_group import SecurityGroup
 from testbed.model.subnet import Subnet
 from testbed.model.topology import Topology
@@ -26,27 +28,34 @@ class TargetKind(enum.StrEnum):
     INTERNET_GATEWAY = "internet-gateway"
     NAT_GATEWAY = "nat-gateway"
     NETWORK_INTERFACE = "network-interface"
+    VPC_ENDPOINT = "vpc-endpoint"
+    VPC_PEERING_CONNECTION = "vpc-peering-connection"
     BLACKHOLE = "blackhole"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EffectiveRoute:
-    """One route in force; `origin` as a person would name it: ``rtb-private-a 0.0.0.0/0 -> nat-a``."""
+    """One route in force; `origin` as a person would name it: ``rtb-private-a 0.0.0.0/0 -> nat-a``. `prefix_list` is the one that brought it."""
 
     destination: IPv4Network
     target_kind: TargetKind
     target: str
     origin: str
+    priority: RoutePriority = RoutePriority.STATIC
+    prefix_list: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ResolvedRouteTable:
-    """A route table with its effective routes, the local one included; `number` is 1-4095 and unique in its VPC."""
+    """A route table with its effective routes, the local ones included, one for each destination; `number` is 1-3071 and unique in its VPC.
+
+    `gateways` are the internet gateways whose arrivals it routes."""
 
     id: str
     vpc: str
     number: int
     routes: tuple[EffectiveRoute, ...]
+    gateways: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -75,6 +84,16 @@ class OwnerKind(enum.StrEnum):
     LOAD_BALANCER = "load-balancer"
     NAT_GATEWAY = "nat-gateway"
     DATABASE = "database"
+    VPC_ENDPOINT = "vpc-endpoint"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SecondaryAddress:
+    """A secondary private address of an ENI, with its Elastic IP if it has one."""
+
+    address: IPv4Address
+    public_address: IPv4Address | None = None
+    public_origin: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -96,6 +115,19 @@ class ResolvedInterface:
     public_origin: str = ""
     security_groups: tuple[str, ...] = ()
     source_dest_check: bool = True
+    secondary: tuple[SecondaryAddress, ...] = ()
+    connection_tracking: ConnectionTrackingSpecification = DEFAULT_TIMEOUTS
+
+    @property
+    def addresses(self) -> tuple[IPv4Address, ...]:
+        """Every private address, the primary one first."""
+        return (self.address, *(each.address for each in self.secondary))
+
+    @property
+    def mapped(self) -> tuple[SecondaryAddress, ...]:
+        """Every private address that has a public one, the primary one first."""
+        primary = SecondaryAddress(address=self.address, public_address=self.public_address, public_origin=self.public_origin)
+        return tuple(each for each in (primary, *self.secondary) if each.public_address is not None)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -133,14 +165,28 @@ class ResolvedEdge:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class AwsService:
+    """An AWS service of a Region: ``s3`` and its public addresses, which its managed prefix list holds if it has one."""
+
+    name: str
+    block: IPv4Network
+    prefix_list: str | None
+
+    @property
+    def addresses(self) -> tuple[IPv4Address, ...]:
+        return tuple(self.block)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ResolvedRegion:
-    """A Region in use: its city, its pool of public addresses, and its services plane's node and public address."""
+    """A Region in use: its city, its pool of public addresses, its services plane's node and public address, and the services that run there (none, or all)."""
 
     id: str
     city: str
     node: str
     address: IPv4Address
     public_pool: IPv4Network
+    aws_services: tuple[AwsService, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,35 +1,42 @@
-"""Effective routes: every table with its local route, and the one table and the one network ACL of each subnet.
+"""Effective routes: every table with its local routes, one route for each destination, and the one table and the one network ACL of each subnet.
 
-Source: VPC user guide, "Configure route tables" (main table, local route, blackhole), "Network ACLs" (default ACL; documented).
+Source: VPC user guide, "Configure route tables" (main table, local route, blackhole), "How route priority works", "Gateway route tables",
+"Network ACLs" (default ACL; documented).
 The oracle does not use what is decided here.
 """
 
 from __future__ import annotations
 
+from collections.abc import Collection, Iterable, Iterator
+from ipaddress import IPv4Network
+
 from testbed.model.internet_gateway import InternetGateway
 from testbed.model.nat_gateway import NatGateway
 from testbed.model.network_acl import Direction, NetworkAcl, NetworkAclEntry
 from testbed.model.network_interface import NetworkInterface
-from testbed.model.route_table import Route, RouteTable
+from testbed.model.prefix_list import PrefixList
+from testbed.model.route_table import BLACKHOLE, Route, RoutePriority, RouteTable
 from testbed.model.security_group import SecurityGroup, SecurityGroupRule
 from testbed.model.subnet import Subnet
 from testbed.model.values import ANYWHERE, Verdict
 from testbed.model.vpc import Vpc
+from testbed.model.vpc_endpoint import VpcEndpoint
+from testbed.model.vpc_peering_connection import VpcPeeringConnection
 from testbed.resolve.references import References, default_network_acl, default_route_table, default_security_group
 from testbed.resolve.resolved import EffectiveRoute, ResolvedRouteTable, ResolvedSubnet, TargetKind
+from testbed.resolve.world import prefix_list_id
 
 
-def route_tables(references: References) -> tuple[ResolvedRouteTable, ...]:
-    """All tables by id, those that AWS made included, numbered within their VPC by id."""
+def route_tables(references: References, public_interfaces: Collection[str]) -> tuple[ResolvedRouteTable, ...]:
+    """All tables by id, those that AWS made included, numbered within their VPC by id. `public_interfaces` have a public address."""
     resolved = []
     for vpc in references.topology.of(Vpc):
         written = [table for table in references.topology.of(RouteTable) if table.vpc_id == vpc.id]
         if not any(table.main for table in written):
             written.append(RouteTable(id=default_route_table(vpc.id), vpc_id=vpc.id, main=True))
         for number, table in enumerate(sorted(written, key=lambda table: table.id), start=1):
-            routes = [_local(table, vpc), *(_effective(table, route, references) for route in table.routes)]
-            in_order = sorted(routes, key=lambda route: (int(route.destination.network_address), route.destination.prefixlen))
-            resolved.append(ResolvedRouteTable(id=table.id, vpc=vpc.id, number=number, routes=tuple(in_order)))
+            routes = _in_force(_candidates(table, vpc, public_interfaces, references))
+            resolved.append(ResolvedRouteTable(id=table.id, vpc=vpc.id, number=number, routes=routes, gateways=tuple(sorted(table.gateway_associations))))
     return tuple(sorted(resolved, key=lambda table: table.id))
 
 
@@ -79,19 +86,52 @@ def _acl_of(subnet: Subnet, references: References) -> str:
     return next((acl.id for acl in references.topology.of(NetworkAcl) if subnet.id in acl.associations), default_network_acl(subnet.vpc_id))
 
 
-def _local(table: RouteTable, vpc: Vpc) -> EffectiveRoute:
-    return EffectiveRoute(destination=vpc.cidr_block, target_kind=TargetKind.LOCAL, target=vpc.id, origin=f"{table.id} {vpc.cidr_block} -> local")
+def _in_force(candidates: Iterable[EffectiveRoute]) -> tuple[EffectiveRoute, ...]:
+    """One route for each destination: static before prefix list, then the prefix list that comes first by id (AWS: one at random, always the same)."""
+    best: dict[IPv4Network, EffectiveRoute] = {}
+    for route in sorted(candidates, key=lambda route: (route.priority, route.prefix_list or "")):
+        best.setdefault(route.destination, route)
+    return tuple(best[destination] for destination in sorted(best))
 
 
-def _effective(table: RouteTable, route: Route, references: References) -> EffectiveRoute:
-    kind, target, written = _target(route, references)
-    return EffectiveRoute(destination=route.destination_cidr_block, target_kind=kind, target=target, origin=f"{table.id} {route.destination_cidr_block} -> {written}")
+def _candidates(table: RouteTable, vpc: Vpc, public_interfaces: Collection[str], references: References) -> Iterator[EffectiveRoute]:
+    written = {route.destination_cidr_block for route in table.routes}
+    for block in vpc.cidr_blocks:
+        if block not in written:  # else the local route's target has been replaced
+            yield EffectiveRoute(destination=block, target_kind=TargetKind.LOCAL, target=vpc.id, origin=f"{table.id} {block} -> local")
+    for route in (*table.routes, *_of_gateway_endpoints(table, references)):
+        kind, target, name = _target(route, references)
+        if table.gateway_associations and target not in public_interfaces:  # what comes from an internet gateway reaches only what it could reach by itself
+            kind = TargetKind.BLACKHOLE
+        note = " (blackhole)" if kind is TargetKind.BLACKHOLE else ""
+        if route.destination_cidr_block is not None:
+            block = route.destination_cidr_block
+            yield EffectiveRoute(destination=block, target_kind=kind, target=target, origin=f"{table.id} {block} -> {name}{note}")
+        prefix_list = references.get(PrefixList, route.destination_prefix_list_id)
+        for block in () if prefix_list is None else prefix_list.blocks:
+            origin = f"{table.id} {route.destination_prefix_list_id} {block} -> {name}{note}"
+            yield EffectiveRoute(
+                destination=block, target_kind=kind, target=target, origin=origin, priority=RoutePriority.PREFIX_LIST, prefix_list=route.destination_prefix_list_id
+            )
+
+
+def _of_gateway_endpoints(table: RouteTable, references: References) -> Iterator[Route]:
+    """The routes that AWS adds for gateway endpoints: the service's prefix list leads to the endpoint (PrivateLink guide, "Gateway endpoints"; documented)."""
+    for endpoint in references.topology.of(VpcEndpoint):
+        if endpoint.is_gateway and table.id in endpoint.route_table_ids:
+            yield Route(destination_prefix_list_id=prefix_list_id(endpoint.aws_service or "", endpoint.region or ""), gateway_id=endpoint.id)
 
 
 def _target(route: Route, references: References) -> tuple[TargetKind, str, str]:
     """The kind, the id that the fabric knows, and the id as written."""
+    if route.state == BLACKHOLE:
+        return TargetKind.BLACKHOLE, "", next(iter(route.targets()), "")
+    if (peering := references.get(VpcPeeringConnection, route.vpc_peering_connection_id)) is not None:
+        return TargetKind.VPC_PEERING_CONNECTION if peering.accepted else TargetKind.BLACKHOLE, peering.id, peering.id
     if (gateway := references.get(InternetGateway, route.gateway_id)) is not None:
         return TargetKind.INTERNET_GATEWAY, gateway.id, gateway.id
+    if (endpoint := references.get(VpcEndpoint, route.gateway_id)) is not None:
+        return TargetKind.VPC_ENDPOINT, endpoint.id, endpoint.id
     if (nat := references.get(NatGateway, route.nat_gateway_id)) is not None:
         return TargetKind.NAT_GATEWAY, nat.id, nat.id
     if route.instance_id is not None:
@@ -99,5 +139,5 @@ def _target(route: Route, references: References) -> tuple[TargetKind, str, str]
     written = route.network_interface_id or ""
     interface = references.get(NetworkInterface, written)
     if interface is not None and interface.instance_id is None:  # an interface attached to nothing forwards nothing
-        return TargetKind.BLACKHOLE, written, f"{written} (blackhole)"
+        return TargetKind.BLACKHOLE, written, written
     return TargetKind.NETWORK_INTERFACE, written, written

@@ -3,6 +3,7 @@
     198.18.<i>.0/24   the i-th city of `geography.CITIES`: .1 router, .2 resolver, users from .10
     198.19.<r>.0/24   the r-th Region of `geography.REGIONS`: .1 its services plane, the rest `public_addresses`
     203.0.113.<10+i>  the i-th of `geography.EDGE_LOCATIONS`
+      of each Region: .4/31 S3, .6/31 DynamoDB, .8 SQS, .9 KMS, where something uses them
     192.0.2.1, .2     root and top-level name servers; .53-.56 Route 53's four, anycast
 
 All from documentation and benchmarking ranges (RFC 5737, RFC 2544), so that nothing in a lab can be mistaken for a real host.
@@ -13,12 +14,14 @@ from __future__ import annotations
 
 from ipaddress import IPv4Address, IPv4Network
 
+from testbed.model.bucket import Bucket
 from testbed.model.elastic_ip import ElasticIp
 from testbed.model.geography import CITIES, EDGE_LOCATIONS, REGIONS
 from testbed.model.internet import Internet, User
 from testbed.model.topology import Topology
 from testbed.model.vpc import Vpc
-from testbed.resolve.resolved import NameServer, ResolvedCity, ResolvedEdge, ResolvedRegion, ResolvedUser
+from testbed.model.vpc_endpoint import GATEWAY_SERVICES, VpcEndpoint
+from testbed.resolve.resolved import AwsService, NameServer, ResolvedCity, ResolvedEdge, ResolvedRegion, ResolvedUser
 
 FIRST_USER_HOST = 10
 FIRST_EDGE = IPv4Address("203.0.113.10")
@@ -45,9 +48,10 @@ def edge_locations(topology: Topology) -> tuple[str, ...]:
 
 
 def regions(topology: Topology) -> tuple[ResolvedRegion, ...]:
-    """The Regions in use, by id: those of a VPC or an Elastic IP."""
-    in_use = sorted({vpc.region for vpc in topology.of(Vpc)} | {elastic_ip.region for elastic_ip in topology.of(ElasticIp)})
-    return tuple(_region(region, public_pool(region)) for region in in_use if region in REGIONS)
+    """The Regions in use, by id: those of a VPC, an Elastic IP or a bucket."""
+    in_use = sorted({vpc.region for vpc in topology.of(Vpc)} | {elastic_ip.region for elastic_ip in topology.of(ElasticIp)} | {bucket.region for bucket in topology.of(Bucket)})
+    with_services = {bucket.region for bucket in topology.of(Bucket)} | {endpoint.region for endpoint in topology.of(VpcEndpoint) if endpoint.aws_service is not None}
+    return tuple(_region(region, public_pool(region), region in with_services) for region in in_use if region in REGIONS)
 
 
 def public_pool(region: str) -> IPv4Network:
@@ -83,8 +87,22 @@ def edges(topology: Topology) -> tuple[ResolvedEdge, ...]:
     )
 
 
-def _region(region: str, pool: IPv4Network) -> ResolvedRegion:
-    return ResolvedRegion(id=region, city=REGIONS[region], node=f"services-{region}", address=pool[1], public_pool=pool)
+def aws_services(region: str, pool: IPv4Network) -> tuple[AwsService, ...]:
+    """The services of a Region, by name, each with its part of the Region's pool."""
+    parts = (("dynamodb", 6, 31), ("kms", 9, 32), ("s3", 4, 31), ("sqs", 8, 32))
+    return tuple(
+        AwsService(name=name, block=IPv4Network((pool[first], length)), prefix_list=prefix_list_id(name, region) if name in GATEWAY_SERVICES else None) for name, first, length in parts
+    )
+
+
+def prefix_list_id(service: str, region: str) -> str:
+    """The id of the prefix list that AWS keeps for a service; AWS's own are ``pl-`` and hexadecimal digits."""
+    return f"pl-{service}-{region}"
+
+
+def _region(region: str, pool: IPv4Network, with_services: bool) -> ResolvedRegion:
+    services = aws_services(region, pool) if with_services else ()
+    return ResolvedRegion(id=region, city=REGIONS[region], node=f"services-{region}", address=pool[1], public_pool=pool, aws_services=services)
 
 
 def _city(name: str, network: IPv4Network) -> ResolvedCity:

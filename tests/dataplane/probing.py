@@ -12,7 +12,7 @@ import socket
 import struct
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from ipaddress import IPv4Address
 
@@ -25,6 +25,9 @@ ETH_P_IP = 0x0800
 PACKET_OUTGOING = 4
 SYN, RST = 0x02, 0x04
 MARK_BASE = 0x5A000000
+DONT_FRAGMENT, MORE_FRAGMENTS = 0x4000, 0x2000
+TCP_LENGTH_STEP = 4096
+"""A reset acknowledges a SYN's data, too: these come in multiples of this, so that the mark is found again."""
 FIRST_SOURCE_PORT = 33000
 PORTS_PER_ATTEMPT = 5000
 
@@ -53,10 +56,12 @@ def send(lab: Lab, hosts: Sequence[Node], probes: Sequence[Probe], udp_ports: Se
         for number, probe in enumerate(probes):
             source = str(probe.source)
             try:
-                raw[source].sendto(_packet(probe, addresses[source], MARK_BASE + number), (str(probe.destination), 0))
+                mtu = next(end.mtu_bytes for link in lab.plan.links for end in (link.a, link.b) if end.node == source)
+                for piece in _pieces(_packet(probe, addresses[source], MARK_BASE + number), mtu):
+                    raw[source].sendto(piece, (str(probe.destination), 0))
             except OSError:  # the sender itself has no route
                 continue
-        arrived, replied = _watch(taps, probes, patience_s)
+        arrived, replied = _watch(taps, {node.name: _own(lab, node.name) for node in hosts}, probes, patience_s)
     finally:
         echo.close()
         for sock in (*taps.values(), *raw.values()):
@@ -78,7 +83,14 @@ def _address(lab: Lab, node: str) -> IPv4Address:
     raise LookupError(f"{node} has no address")
 
 
-def _watch(taps: dict[str, socket.socket], probes: Sequence[Probe], patience_s: float) -> tuple[set[int], set[int]]:
+def _own(lab: Lab, node: str) -> set[bytes]:
+    """Every address of a node: what a middlebox forwards is not its own."""
+    ends = (end for link in lab.plan.links for end in (link.a, link.b) if end.node == node)
+    addresses = (*(address for end in ends for address in end.addresses), *lab.plan.node(node).loopback)
+    return {address.ip.packed for address in addresses}
+
+
+def _watch(taps: dict[str, socket.socket], own: dict[str, set[bytes]], probes: Sequence[Probe], patience_s: float) -> tuple[set[int], set[int]]:
     arrived: set[int] = set()
     replied: set[int] = set()
     names = {tap.fileno(): name for name, tap in taps.items()}
@@ -93,6 +105,8 @@ def _watch(taps: dict[str, socket.socket], probes: Sequence[Probe], patience_s: 
                 continue
             found = _mark(packet)
             if found is None or not 0 <= found[0] < len(probes):
+                continue
+            if packet[16:20] not in own[names[descriptor]]:
                 continue
             number, is_reply = found
             if is_reply and names[descriptor] == probes[number].source:
@@ -125,7 +139,7 @@ class _Echo:
                 if descriptor == self._stop_read.fileno():
                     return
                 data, peer = self._sockets[descriptor].recvfrom(2048)
-                self._sockets[descriptor].sendto(b"R" + data[1:], peer)
+                self._sockets[descriptor].sendto(b"R" + data[1:5], peer)
 
     def close(self) -> None:
         self._stop_write.send(b"x")
@@ -135,29 +149,43 @@ class _Echo:
 
 
 def _packet(probe: Probe, source: IPv4Address, mark: int) -> bytes:
-    """The whole IPv4 packet; the kernel fills in the header's checksum and id."""
+    """The whole IPv4 packet, as long as the probe says; the kernel fills in the header's checksum."""
     if probe.protocol is Protocol.TCP:
-        body = struct.pack("!HHIIBBHHH", probe.source_port, probe.destination_port, mark, 0, 5 << 4, SYN, 64240, 0, 0)
+        body = struct.pack("!HHIIBBHHH", probe.source_port, probe.destination_port, mark, 0, 5 << 4, SYN, 64240, 0, 0) + bytes(max(0, probe.length_bytes - 40))
         pseudo = source.packed + probe.destination.packed + struct.pack("!BBH", 0, 6, len(body))
         body = body[:16] + struct.pack("!H", _checksum(pseudo + body)) + body[18:]
     elif probe.protocol is Protocol.UDP:
-        data = b"Q" + struct.pack("!I", mark)
+        data = b"Q" + struct.pack("!I", mark) + bytes(max(0, probe.length_bytes - 33))
         body = struct.pack("!HHHH", probe.source_port, probe.destination_port, 8 + len(data), 0) + data
     else:
         number = mark - MARK_BASE
-        body = struct.pack("!BBHHH", probe.icmp_type, probe.icmp_code or 0, 0, 0x4000 + number, 1) + struct.pack("!I", mark)
+        body = struct.pack("!BBHHH", probe.icmp_type, probe.icmp_code or 0, 0, 0x4000 + number, 1) + struct.pack("!I", mark) + bytes(max(0, probe.length_bytes - 32))
         body = body[:2] + struct.pack("!H", _checksum(body)) + body[4:]
-    header = struct.pack("!BBHHHBBH4s4s", 0x45, 0, 20 + len(body), 0, 0, 64, int(probe.protocol), 0, source.packed, probe.destination.packed)
-    return header + body
+    fields = (0x45, 0, 20 + len(body), mark & 0xFFFF or 1, DONT_FRAGMENT * probe.dont_fragment, 64, int(probe.protocol), 0, source.packed, probe.destination.packed)
+    return struct.pack("!BBHHHBBH4s4s", *fields) + body
+
+
+def _pieces(packet: bytes, mtu_bytes: int) -> Iterator[bytes]:
+    """The packet, or its fragments if it is larger than the interface and may be cut: a raw socket leaves that to its user."""
+    if len(packet) <= mtu_bytes or packet[6] & DONT_FRAGMENT >> 8:
+        yield packet
+        return
+    step = (mtu_bytes - 20) // 8 * 8
+    for begin in range(20, len(packet), step):
+        body = packet[begin : begin + step]
+        more = MORE_FRAGMENTS if begin + step < len(packet) else 0
+        yield packet[:2] + struct.pack("!H", 20 + len(body)) + packet[4:6] + struct.pack("!H", more | (begin - 20) // 8) + packet[8:20] + body
 
 
 def _mark(packet: bytes) -> tuple[int, bool] | None:
     """Which probe a packet belongs to, and whether it is its reply; None if it is no probe's."""
     body = packet[(packet[0] & 15) * 4 :]
+    if struct.unpack_from("!H", packet, 6)[0] & 0x1FFF:
+        return None  # a later fragment
     if packet[9] == Protocol.TCP and len(body) >= 20:
         sequence, acknowledged = struct.unpack_from("!II", body, 4)
         if body[13] & RST or body[13] & 0x10:
-            return acknowledged - 1 - MARK_BASE, True
+            return (acknowledged - 1 - MARK_BASE) % TCP_LENGTH_STEP, True
         return sequence - MARK_BASE, False
     if packet[9] == Protocol.UDP and len(body) >= 13 and body[8:9] in (b"Q", b"R"):
         return struct.unpack_from("!I", body, 9)[0] - MARK_BASE, body[8:9] == b"R"

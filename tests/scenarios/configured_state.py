@@ -71,6 +71,8 @@ def _of_ruleset(entries: list[dict[str, Any]]) -> Iterator[str]:
             chain = (entry["rule"]["family"], entry["rule"]["table"], entry["rule"]["chain"])
             places[chain] += 1
             place = {"place": places[chain]}
+        if "dynamic" in entry.get("set", {}).get("flags", ()):  # packets fill it
+            entry = {"set": {key: value for key, value in entry["set"].items() if key != "elem"}}
         yield _line({**entry, **place})
 
 

@@ -18,21 +18,22 @@ from testbed.resolve.references import References
 
 def faults(references: References, interfaces: tuple[Wanted, ...]) -> Iterator[Fault]:
     """Addresses outside their subnet, reserved or taken; full subnets; interfaces attached across zones or VPCs."""
-    holders: dict[tuple[str, IPv4Address], Wanted] = {}
+    holders: dict[tuple[str, IPv4Address], tuple[Wanted, int]] = {}
     for interface in interfaces:
         network = interface.subnet.cidr_block
-        if interface.explicit is None or not isinstance(network, IPv4Network):
-            continue
-        if interface.explicit not in network:
-            problem = f"private_ip_address {interface.explicit} is outside {interface.subnet.id}'s {network}"
-            yield Fault(resource=interface.named_by, problem=problem, remedy=_free(network))
-        elif is_reserved(interface.explicit, network):
-            problem = f"private_ip_address {interface.explicit} is reserved in {interface.subnet.id}"
-            yield Fault(resource=interface.named_by, problem=problem, remedy=f"AWS keeps the first four addresses and the last: {_free(network)}")
-        holder = holders.setdefault((interface.subnet.vpc_id, interface.explicit), interface)
-        if holder is not interface:
-            problem = f"private_ip_address {interface.explicit} is already taken by {holder.named_by}"
-            yield Fault(resource=interface.named_by, problem=problem, remedy="choose another address, or leave it out to get a free one")
+        for number, (_, explicit) in enumerate(interface.slots):
+            if explicit is None or not isinstance(network, IPv4Network):
+                continue
+            what = f"{'secondary_private_ip_addresses' if number else 'private_ip_address'} {explicit}"
+            if explicit not in network:
+                yield Fault(resource=interface.named_by, problem=f"{what} is outside {interface.subnet.id}'s {network}", remedy=_free(network))
+            elif is_reserved(explicit, network):
+                problem = f"{what} is reserved in {interface.subnet.id}"
+                yield Fault(resource=interface.named_by, problem=problem, remedy=f"AWS keeps the first four addresses and the last: {_free(network)}")
+            holder = holders.setdefault((interface.subnet.vpc_id, explicit), (interface, number))
+            if holder != (interface, number):
+                problem = f"{what} is already taken by {holder[0].named_by}"
+                yield Fault(resource=interface.named_by, problem=problem, remedy="choose another address, or leave it out to get a free one")
     yield from _full_subnets(references, interfaces)
     yield from _attachment_faults(references)
 
@@ -43,9 +44,9 @@ def _free(network: IPv4Network) -> str:
 
 def _full_subnets(references: References, interfaces: tuple[Wanted, ...]) -> Iterator[Fault]:
     for subnet in references.topology.of(Subnet):
-        count = sum(1 for interface in interfaces if interface.subnet.id == subnet.id)
+        count = sum(len(interface.slots) for interface in interfaces if interface.subnet.id == subnet.id)
         if isinstance(subnet.cidr_block, IPv4Network) and count > max(0, capacity(subnet.cidr_block)):
-            problem = f"{count} network interfaces, but {subnet.cidr_block} has {max(0, capacity(subnet.cidr_block))} free addresses"
+            problem = f"{count} private addresses, but {subnet.cidr_block} has {max(0, capacity(subnet.cidr_block))} free addresses"
             yield Fault(resource=subnet.id, problem=problem, remedy="choose a larger cidr_block, or move some to another subnet")
 
 

@@ -12,7 +12,7 @@ from ipaddress import IPv4Network
 
 from testbed.model.instance import Instance
 from testbed.model.listener import Forward, Listener
-from testbed.model.load_balancer import LoadBalancer
+from testbed.model.load_balancer import NETWORK, LoadBalancer
 from testbed.model.subnet import Subnet
 from testbed.model.target_group import TargetGroup
 from testbed.model.values import Fault
@@ -42,13 +42,13 @@ def _subnet_faults(balancer: LoadBalancer, references: References) -> Iterator[F
     for zone, count in sorted(zones.items()):
         if count > 1:
             yield Fault(resource=balancer.id, problem=f"{count} subnets in {zone}", remedy="a load balancer has one subnet in each Availability Zone: keep one")
-    if len(zones) < 2 and len(subnets) == len(balancer.subnets):
+    if balancer.type != NETWORK and len(zones) < 2 and len(subnets) == len(balancer.subnets):
         yield Fault(resource=balancer.id, problem=f"subnets in {len(zones)} Availability Zones", remedy="name subnets in at least two Availability Zones")
     vpcs = sorted({subnet.vpc_id for subnet in subnets})
     if len(vpcs) > 1:
         yield Fault(resource=balancer.id, problem=f"subnets of {' and '.join(vpcs)}", remedy="name subnets of one VPC")
     for subnet in subnets:
-        if isinstance(subnet.cidr_block, IPv4Network) and subnet.cidr_block.prefixlen > LONGEST_PREFIX:
+        if balancer.type != NETWORK and isinstance(subnet.cidr_block, IPv4Network) and subnet.cidr_block.prefixlen > LONGEST_PREFIX:
             yield Fault(resource=balancer.id, problem=f"subnet {subnet.id} is a /{subnet.cidr_block.prefixlen}", remedy=f"a load balancer's subnets are /{LONGEST_PREFIX} or larger")
     for vpc_id in vpcs:
         if balancer.scheme == "internet-facing" and references.get(Vpc, vpc_id) is not None and not has_internet_gateway(vpc_id, references):
@@ -63,10 +63,24 @@ def _listener_faults(balancer: LoadBalancer, references: References) -> Iterator
         if listener.port in first:
             yield Fault(resource=listener.id, problem=f"port {listener.port} of {balancer.id} already has the listener {first[listener.port]}", remedy="choose another port, or merge the two")
         first.setdefault(listener.port, listener.id)
+        yield from _protocol_faults(balancer, listener, references)
         for group in _target_groups(listener, references):
             for vpc_id in sorted({subnet.vpc_id for subnet in _subnets(balancer, references)} - {group.vpc_id}):
                 problem = f"forwards to {group.id} of {group.vpc_id}, but {balancer.id} is in {vpc_id}"
                 yield Fault(resource=listener.id, problem=problem, remedy="use a target group of the load balancer's VPC")
+
+
+def _protocol_faults(balancer: LoadBalancer, listener: Listener, references: References) -> Iterator[Fault]:
+    """TCP is a network balancer's, HTTP and HTTPS an application balancer's; a network balancer's listener has one action and no rules."""
+    is_network = balancer.type == NETWORK
+    allowed = "TCP" if is_network else "HTTP or HTTPS"
+    if is_network != (listener.protocol == "TCP"):
+        yield Fault(resource=listener.id, problem=f"protocol {listener.protocol} on the {balancer.type} load balancer {balancer.id}", remedy=f"use {allowed}")
+    if is_network and (listener.rules or not all(isinstance(action, Forward) for action in listener.default_actions)):
+        yield Fault(resource=listener.id, problem="a network load balancer only forwards", remedy="give one Forward in default_actions, and no rules")
+    for group in _target_groups(listener, references):
+        if is_network != (group.protocol == "TCP"):
+            yield Fault(resource=group.id, problem=f"protocol {group.protocol} behind the {balancer.type} load balancer {balancer.id}", remedy=f"use {allowed}")
 
 
 def _target_groups(listener: Listener, references: References) -> list[TargetGroup]:

@@ -1,8 +1,7 @@
-"""Faults of route tables across resources: mains, associations, and where routes may lead.
+"""Faults of route tables across resources: mains, associations, and where routes may lead (gateway route tables: see `gateway_route_table`).
 
 That a NAT gateway's own subnet leads to an internet gateway is not asked for: AWS accepts it otherwise, and the packets show it.
-Source: VPC user guide, "Configure route tables" (main table, associations, more specific than local; documented).
-NOT MODELLED: replacing the local route's target, gateway route tables.
+Source: VPC user guide, "Configure route tables" (main table, associations, more specific than local, replaced local), "Amazon VPC quotas" (documented).
 """
 
 from __future__ import annotations
@@ -14,10 +13,12 @@ from testbed.model.instance import Instance
 from testbed.model.internet_gateway import InternetGateway
 from testbed.model.nat_gateway import NatGateway
 from testbed.model.network_interface import NetworkInterface
-from testbed.model.route_table import Route, RouteTable
+from testbed.model.prefix_list import PrefixList
+from testbed.model.route_table import BLACKHOLE, Route, RouteTable
 from testbed.model.subnet import Subnet
 from testbed.model.values import Fault
 from testbed.model.vpc import Vpc
+from testbed.model.vpc_peering_connection import VpcPeeringConnection
 from testbed.resolve.interfaces import Wanted
 from testbed.resolve.references import References
 
@@ -34,7 +35,9 @@ def faults(references: References, _: tuple[Wanted, ...]) -> Iterator[Fault]:
         for route in table.routes:
             yield from _target_faults(table, route, references)
             yield from _local_faults(table, route, references)
+            yield from _blackhole_faults(table, route, references)
     yield from shared_subnet_faults([(table.id, table.associations) for table in tables], "route table")
+    yield from _quota_faults(references)
 
 
 def association_faults(resource: str, vpc_id: str, associations: tuple[str, ...], noun: str, references: References) -> Iterator[Fault]:
@@ -56,41 +59,85 @@ def shared_subnet_faults(holders: list[tuple[str, tuple[str, ...]]], noun: str) 
 
 
 def _target_faults(table: RouteTable, route: Route, references: References) -> Iterator[Fault]:
-    name = f"{table.id} {route.destination_cidr_block}"
-    for target, vpc_id in _vpcs_of_targets(route, references):
-        if vpc_id != table.vpc_id:
-            yield Fault(resource=name, problem=f"target {target} is in {vpc_id}, not in {table.vpc_id}", remedy=f"choose a target of {table.vpc_id}")
+    name = f"{table.id} {route.destination}"
+    for target, vpc_ids in _vpcs_of_targets(route, references):
+        if table.vpc_id not in vpc_ids:
+            problem = f"target {target} is in {' and '.join(vpc_ids)}, not in {table.vpc_id}"
+            yield Fault(resource=name, problem=problem, remedy=f"choose a target of {table.vpc_id}")
     interfaces = [interface.id for interface in references.topology.of(NetworkInterface) if interface.instance_id == route.instance_id]
     if route.instance_id is not None and interfaces:
         problem = f"target {route.instance_id} has more than one network interface"
         yield Fault(resource=name, problem=problem, remedy=f"name the interface in network_interface_id, such as {interfaces[0]}")
 
 
-def _vpcs_of_targets(route: Route, references: References) -> Iterator[tuple[str, str]]:
-    """Each target that exists, and its VPC's id."""
+def _vpcs_of_targets(route: Route, references: References) -> Iterator[tuple[str, tuple[str, ...]]]:
+    """Each target that exists, and the ids of the VPCs that may use it: two for a peering."""
     gateway = references.get(InternetGateway, route.gateway_id)
     if gateway is not None:
-        yield gateway.id, gateway.vpc_id
+        yield gateway.id, (gateway.vpc_id,)
+    peering = references.get(VpcPeeringConnection, route.vpc_peering_connection_id)
+    if peering is not None:
+        yield peering.id, peering.vpcs
     in_subnets = (references.get(NatGateway, route.nat_gateway_id), references.get(NetworkInterface, route.network_interface_id), references.get(Instance, route.instance_id))
     for target in in_subnets:
         subnet = None if target is None else references.get(Subnet, target.subnet_id)
         if target is not None and subnet is not None:
-            yield target.id, subnet.vpc_id
+            yield target.id, (subnet.vpc_id,)
+
+
+def destinations(route: Route, references: References) -> tuple[IPv4Network, ...]:
+    """The blocks that a route leads to; what is no CIDR is left out."""
+    if isinstance(route.destination_cidr_block, IPv4Network):
+        return (route.destination_cidr_block,)
+    named = references.get(PrefixList, route.destination_prefix_list_id)
+    return () if named is None else tuple(entry.cidr for entry in named.entries if isinstance(entry.cidr, IPv4Network))
 
 
 def _local_faults(table: RouteTable, route: Route, references: References) -> Iterator[Fault]:
-    """A route for the VPC's own addresses: only a whole subnet's block, and only through a NAT gateway or network interface."""
+    """A route for the VPC's own addresses: a whole block of the VPC or of a subnet, and only to a NAT gateway or a network interface."""
     vpc = references.get(Vpc, table.vpc_id)
-    destination = route.destination_cidr_block
-    if vpc is None or not isinstance(vpc.cidr_block, IPv4Network) or not isinstance(destination, IPv4Network) or not destination.subnet_of(vpc.cidr_block):
+    if vpc is None:
         return
-    name = f"{table.id} {destination}"
-    if destination == vpc.cidr_block:
-        yield Fault(resource=name, problem="the VPC's local route has this destination", remedy="remove the route: every table has the local one")
+    for destination in destinations(route, references):
+        inside = [block for block in vpc.cidr_blocks if destination.subnet_of(block)]
+        if not inside:
+            continue
+        name = f"{table.id} {route.destination if route.destination_prefix_list_id is None else f'{route.destination} {destination}'}"
+        is_local = destination in inside
+        relation = "has the local route's destination" if is_local else "more specific than the local route"
+        if route.destination_prefix_list_id is not None and is_local:  # assumed: only a route with a CIDR replaces the local one
+            yield Fault(resource=name, problem=f"{relation}, by a prefix list", remedy="remove the entry: every table has the local route")
+        elif not is_local and destination not in [subnet.cidr_block for subnet in references.topology.of(Subnet) if subnet.vpc_id == vpc.id]:
+            problem = f"{relation}, but not the block of a subnet"
+            yield Fault(resource=name, problem=problem, remedy="use the whole cidr_block of a subnet as destination, or remove the route")
+        for target, noun in ((route.gateway_id, "an internet gateway"), (route.vpc_peering_connection_id, "a VPC peering connection")):
+            if target is not None:
+                problem = f"{relation}, but its target is {noun}"
+                yield Fault(resource=name, problem=problem, remedy="use a NAT gateway or a network interface as target, or remove the route")
+
+
+def _blackhole_faults(table: RouteTable, route: Route, references: References) -> Iterator[Fault]:
+    """state="blackhole" says that the target is gone: one that is there, and could forward, contradicts it."""
+    if route.state != BLACKHOLE:
         return
-    if destination not in [subnet.cidr_block for subnet in references.topology.of(Subnet) if subnet.vpc_id == vpc.id]:
-        problem = "more specific than the local route, but not the block of a subnet"
-        yield Fault(resource=name, problem=problem, remedy="use the whole cidr_block of a subnet as destination, or remove the route")
-    if route.gateway_id is not None:
-        problem = "more specific than the local route, but its target is an internet gateway"
-        yield Fault(resource=name, problem=problem, remedy="use a NAT gateway or a network interface as target, or remove the route")
+    for target in route.targets():
+        found = references.named(target)
+        detached = isinstance(found, NetworkInterface) and found.instance_id is None
+        pending = isinstance(found, VpcPeeringConnection) and not found.accepted
+        if found is not None and not detached and not pending:
+            problem = f"the route is a blackhole, but its target {target} exists"
+            yield Fault(resource=f"{table.id} {route.destination}", problem=problem, remedy="leave state out, or remove the target from the topology")
+
+
+def _quota_faults(references: References) -> Iterator[Fault]:
+    quotas, tables = references.topology.quotas, references.topology.of(RouteTable)
+    for vpc in references.topology.of(Vpc):
+        count = sum(table.vpc_id == vpc.id for table in tables)
+        if count > quotas.route_tables_per_vpc:
+            yield Fault(resource=vpc.id, problem=f"{count} route tables, over the limit of {quotas.route_tables_per_vpc}", remedy="raise the quota (Quotas.route_tables_per_vpc), or share tables")
+    for table in tables:
+        named = (references.get(PrefixList, route.destination_prefix_list_id) for route in table.routes)
+        count = sum(1 if prefix_list is None else prefix_list.max_entries for prefix_list in named)
+        if count > quotas.routes_per_route_table:
+            remedy = "raise the quota (Quotas.routes_per_route_table); a prefix list counts as its max_entries"
+            yield Fault(resource=table.id, problem=f"{count} routes, over the limit of {quotas.routes_per_route_table}", remedy=remedy)

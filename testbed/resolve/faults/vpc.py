@@ -1,6 +1,6 @@
-"""Faults of VPCs with their subnets and internet gateways.
+"""Faults of VPCs with their CIDR blocks, subnets and internet gateways.
 
-Source: VPC user guide, "Subnet CIDR blocks", "Subnets for your VPC", "Internet gateways" (one per VPC; documented).
+Source: VPC user guide, "VPC CIDR blocks", "Subnet CIDR blocks", "Subnets for your VPC", "Internet gateways" (one per VPC), "Amazon VPC quotas" (documented).
 """
 
 from __future__ import annotations
@@ -19,7 +19,11 @@ from testbed.resolve.references import References
 
 def faults(references: References, _: tuple[Wanted, ...]) -> Iterator[Fault]:
     """Faults of each VPC with what lies in it."""
+    quota = references.topology.quotas.cidr_blocks_per_vpc
     for vpc in references.topology.of(Vpc):
+        if len(vpc.cidr_blocks) > quota:
+            problem = f"this network has met its maximum number of allowed CIDRs: {quota}"
+            yield Fault(resource=vpc.id, problem=problem, remedy="remove some, or raise the quota (Quotas.cidr_blocks_per_vpc)")
         subnets = [subnet for subnet in references.topology.of(Subnet) if subnet.vpc_id == vpc.id]
         for subnet in subnets:
             yield from _placement_faults(subnet, vpc)
@@ -27,17 +31,21 @@ def faults(references: References, _: tuple[Wanted, ...]) -> Iterator[Fault]:
         for first, second in combinations(sized, 2):
             if first.cidr_block.overlaps(second.cidr_block):
                 problem = f"cidr_block {second.cidr_block} overlaps {first.cidr_block} of {first.id}"
-                yield Fault(resource=second.id, problem=problem, remedy=f"choose a block of {vpc.cidr_block} that no other subnet uses")
+                yield Fault(resource=second.id, problem=problem, remedy=f"choose a block of {_blocks(vpc)} that no other subnet uses")
         gateways = [gateway for gateway in references.topology.of(InternetGateway) if gateway.vpc_id == vpc.id]
         for gateway in gateways[1:]:
             yield Fault(resource=gateway.id, problem=f"{vpc.id} already has the internet gateway {gateways[0].id}", remedy="a VPC has one internet gateway: remove this one")
 
 
 def _placement_faults(subnet: Subnet, vpc: Vpc) -> Iterator[Fault]:
-    both_sized = isinstance(subnet.cidr_block, IPv4Network) and isinstance(vpc.cidr_block, IPv4Network)
-    if both_sized and not subnet.cidr_block.subnet_of(vpc.cidr_block):
-        problem = f"cidr_block {subnet.cidr_block} is outside {vpc.id}'s {vpc.cidr_block}"
-        yield Fault(resource=subnet.id, problem=problem, remedy=f"choose a block of {vpc.cidr_block}")
+    both_sized = isinstance(subnet.cidr_block, IPv4Network) and vpc.cidr_blocks
+    if both_sized and not any(subnet.cidr_block.subnet_of(block) for block in vpc.cidr_blocks):
+        problem = f"cidr_block {subnet.cidr_block} is outside {vpc.id}'s {_blocks(vpc)}"
+        yield Fault(resource=subnet.id, problem=problem, remedy=f"choose a block of {_blocks(vpc)}")
     if subnet.availability_zone[:-1] != vpc.region:
         problem = f"Availability Zone {subnet.availability_zone} is not in {vpc.id}'s Region {vpc.region}"
         yield Fault(resource=subnet.id, problem=problem, remedy=f"choose a zone of {vpc.region}, such as {vpc.region}a")
+
+
+def _blocks(vpc: Vpc) -> str:
+    return " or ".join(map(str, vpc.cidr_blocks))

@@ -6,7 +6,7 @@ import struct
 import pytest
 
 from testbed.observe.nftrace import MESSAGE_TYPE, decode, with_headers
-from testbed.observe.trace import TRACE_TABLE, RuleKey, Tracer, origins_in, verdicts_of
+from testbed.observe.trace import TRACE_TABLE, RuleKey, Tracer, verdicts_of
 
 RULES = """
 table ip fabric {
@@ -57,11 +57,6 @@ def test_a_rule_without_a_comment_is_named_by_its_place():
 def test_a_reused_id_takes_the_latest_header():
     datagram = step(7, 1, -1, udp(4000)) + step(7, 2, 1) + step(7, 1, -1, udp(5000)) + step(7, 2, 1)
     assert [s.header.source_port for s in with_headers(decode(datagram, "n", 0))] == [4000, 4000, 5000, 5000]
-
-
-def test_a_listings_comments_are_found_by_handle():
-    listing = b'{"nftables":[{"metainfo":{"version":"1"}},{"rule":{"family":"ip","table":"t","chain":"c","handle":9,"comment":"rtb-a","expr":[]}}]}'
-    assert origins_in(listing) == {RuleKey("ip", "t", "c", 9): "rtb-a"}
 
 
 @pytest.mark.packets

@@ -35,7 +35,7 @@ def test_both_select_the_same_route(topology, destination):
     for place in Places(resolved).by_interface.values():
         matching = [route for route in tables[place.route_table.id].routes if destination in route.destination and route.target_kind is not TargetKind.BLACKHOLE]
         longest = max(matching, key=lambda route: route.destination.prefixlen, default=None)
-        selected = select(place.route_table, place.vpc, destination)
+        selected = select(place.route_table, place.vpc, destination, {})
         assert (None if selected is None else selected.origin) == (None if longest is None else longest.origin)
 
 
@@ -63,7 +63,7 @@ def test_nothing_from_the_internet_reaches_an_instance_without_a_public_address(
     hidden = [interface.address for interface in resolved.interfaces if interface.public_address is None]
     probe = data.draw(probes(topology))
     if hidden:
-        walk = Oracle(resolved).walk(replace(probe, source=USER, destination=data.draw(st.sampled_from(hidden))))
+        walk = Oracle(resolved).walk(replace(probe, source=USER, destination=data.draw(st.sampled_from(hidden)), length_bytes=0))
         assert walk.request.origin.startswith("internet: nobody has")
 
 

@@ -132,9 +132,18 @@ def test_a_more_specific_route_than_local_sends_a_subnets_traffic_to_an_applianc
     assert verdict(tcp(lab(table), "front", BACK)) == ("dropped", "request", "eni-plain source/destination check")
 
 
-def test_an_instance_without_the_check_gets_the_packet_but_does_not_forward_it():
+def test_an_appliance_in_a_subnet_whose_table_leads_back_to_it_loops():
     table = RouteTable(id="rtb-public", vpc_id="vpc", associations=("public",), routes=(Route(destination_cidr_block="10.0.1.0/24", instance_id="plain"),))
-    assert verdict(tcp(lab(table, replace(instance("plain", "sg-open"), source_dest_check=False)), "front", BACK)) == ("dropped", "request", "plain: does not forward")
+    assert verdict(tcp(lab(table, replace(instance("plain", "sg-open"), source_dest_check=False)), "front", BACK)) == ("dropped", "request", "plain: the TTL has run out")
+
+
+def test_an_instance_without_the_check_forwards_and_the_reply_need_not_come_back_that_way():
+    table = RouteTable(id="rtb-public", vpc_id="vpc", associations=("public",), routes=(Route(destination_cidr_block="10.0.1.0/24", instance_id="plain"),))
+    middle = Subnet(id="middle", vpc_id="vpc", cidr_block="10.0.2.0/24", availability_zone="eu-west-1a")
+    plain = replace(instance("plain", "sg-open"), subnet_id="middle", private_ip_address="10.0.2.11", source_dest_check=False)
+    walk = tcp(lab(table, middle, plain), "front", BACK)
+    assert walk.outcome.value == "delivered"
+    assert "plain forwards" in origins(walk)
 
 
 def test_a_route_to_a_detached_interface_is_a_blackhole():

@@ -80,7 +80,7 @@ def test_an_http_listener_with_certificates_is_told():
 
 
 def test_an_unknown_listener_protocol_is_told():
-    assert told(small("listener", protocol="TCP")) == [("listener", "protocol 'TCP' is not one of the allowed values")]
+    assert told(small("listener", protocol="UDP")) == [("listener", "protocol 'UDP' is not one of the allowed values")]
 
 
 def test_a_listener_without_default_action_is_told():

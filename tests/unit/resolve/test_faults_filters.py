@@ -17,7 +17,7 @@ def entry(number: int, direction: Direction = Direction.INBOUND, **fields: objec
 
 
 def test_a_rule_without_far_side_is_told():
-    assert told(ingress(ip_protocol="tcp")) == [("sg-x#ingress[0]", "names neither a CIDR block nor a security group")]
+    assert told(ingress(ip_protocol="tcp")) == [("sg-x#ingress[0]", "names neither a CIDR block, a security group nor a prefix list")]
 
 
 def test_a_rule_with_two_far_sides_is_told():

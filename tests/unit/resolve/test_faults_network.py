@@ -94,7 +94,7 @@ def test_a_string_that_is_no_address_is_told():
 
 def test_a_full_subnet_is_told():
     subnet = Subnet(id="sub-c", vpc_id="vpc-1", cidr_block="10.0.5.0/28", availability_zone="eu-west-1a")
-    assert told(subnet, *(Instance(id=f"i-{index}", subnet_id="sub-c") for index in range(12))) == [("sub-c", "12 network interfaces, but 10.0.5.0/28 has 11 free addresses")]
+    assert told(subnet, *(Instance(id=f"i-{index}", subnet_id="sub-c") for index in range(12))) == [("sub-c", "12 private addresses, but 10.0.5.0/28 has 11 free addresses")]
 
 
 def test_an_interface_in_another_zone_than_its_instance_is_told():
@@ -171,8 +171,9 @@ def test_a_subnets_whole_block_may_be_routed_to_an_interface():
     assert resolve(topology(small("rtb-2", routes=route("10.0.0.0/24", network_interface_id="eni-second"))))
 
 
-def test_a_route_for_the_vpcs_own_block_is_told():
-    assert told(small("rtb-2", routes=route("10.0.0.0/16", nat_gateway_id="nat-1"))) == [("rtb-2 10.0.0.0/16", "the VPC's local route has this destination")]
+def test_the_local_route_may_be_replaced_by_a_nat_gateway_but_not_by_an_internet_gateway():
+    resolve(topology(small("rtb-2", routes=route("10.0.0.0/16", nat_gateway_id="nat-1"))))
+    assert told(small("rtb-2", routes=route("10.0.0.0/16", gateway_id="igw-1"))) == [("rtb-2 10.0.0.0/16", "has the local route's destination, but its target is an internet gateway")]
 
 
 def test_a_route_to_an_instance_with_two_interfaces_is_told():

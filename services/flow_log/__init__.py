@@ -1,0 +1,1 @@
+"""VPC flow logs, read from the counters of a fabric."""

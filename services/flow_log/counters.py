@@ -1,0 +1,144 @@
+"""The fabric's counters: one dynamic nftables set for each place on a packet's way and each kind of packet, read whole by netlink.
+
+    place   out_try   an interface has sent it                                    out_try - out_ok = REJECT outward
+            out_ok    the sender's groups and its subnet's ACL have passed it
+            in_try    it is about to enter the receiver's subnet                  in_try - in_ok   = REJECT inward
+            in_ok     the receiver's ACL and groups have passed it
+    kind    syn, synack, fin, rst, tcp (any other), udp, other
+
+Counters only grow; an element that has been idle is forgotten, and a ruleset that is loaded anew begins at zero, so `Deltas` takes a smaller count for a new one.
+Source: Linux, include/uapi/linux/netfilter/nf_tables.h.
+"""
+
+from __future__ import annotations
+
+import select
+import socket
+import struct
+from collections.abc import Iterator
+from dataclasses import dataclass
+from ipaddress import IPv4Address
+
+PLACES = ("out_try", "out_ok", "in_try", "in_ok")
+TCP_KINDS = {"syn": 2, "synack": 18, "fin": 1, "rst": 4, "tcp": 0}
+"""With what each adds to tcp-flags."""
+KINDS = (*TCP_KINDS, "udp", "other")
+NETLINK_NETFILTER = 12
+SUBSYSTEM = 10 << 8
+GET_ELEMENTS, NEW_ELEMENTS = SUBSYSTEM | 13, SUBSYSTEM | 12
+ERROR, DONE = 2, 3
+REQUEST_DUMP = 0x301
+FAMILY_IP = 2
+LIST_TABLE, LIST_SET, LIST_ELEMENTS = 1, 2, 3
+ELEMENT_KEY, ELEMENT_EXPRESSION, ELEMENT_EXPRESSIONS = 1, 7, 11
+EXPRESSION_DATA, COUNTER_BYTES, COUNTER_PACKETS = 2, 1, 2
+PATIENCE_MS = 1000
+NAME_BYTES = 16
+
+
+@dataclass(frozen=True, slots=True)
+class Flow:
+    """A 5-tuple at an interface's fabric end."""
+
+    device: str
+    protocol: int
+    source: IPv4Address
+    destination: IPv4Address
+    source_port: int = 0
+    destination_port: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Count:
+    packets: int = 0
+    octets: int = 0
+
+
+Snapshot = dict[tuple[str, str, Flow], Count]
+"""By place, kind and flow."""
+
+
+def set_name(place: str, kind: str) -> str:
+    """The nftables set of a place and a kind of packet."""
+    return f"flow_log_{place}_{kind}"
+
+
+def read(sock: socket.socket, table: str) -> Snapshot:
+    """All counters now. Raises TimeoutError if the kernel does not answer; sets that are not there (a ruleset is being replaced) count nothing."""
+    return {
+        (place, kind, _flow(key, kind)): count for place in PLACES for kind in KINDS for key, count in _elements(sock, table, set_name(place, kind))
+    }
+
+
+class Deltas:
+    """What has been counted since the last time."""
+
+    def __init__(self) -> None:
+        self._last: Snapshot = {}
+
+    def of(self, snapshot: Snapshot) -> Snapshot:
+        """The growth of each counter; those that have not grown are left out."""
+        found: Snapshot = {}
+        for key, count in snapshot.items():
+            before = self._last.get(key, Count())
+            if count.packets < before.packets:
+                before = Count()
+            if count.packets > before.packets:
+                found[key] = Count(count.packets - before.packets, count.octets - before.octets)
+        self._last = snapshot
+        return found
+
+
+def _flow(key: bytes, kind: str) -> Flow:
+    device = key[:NAME_BYTES].rstrip(b"\0").decode()
+    if kind == "other":
+        return Flow(device, key[16], IPv4Address(key[20:24]), IPv4Address(key[24:28]))
+    source_port, destination_port = struct.unpack_from("!H2xH", key, 24)
+    return Flow(device, 17 if kind == "udp" else 6, IPv4Address(key[16:20]), IPv4Address(key[20:24]), source_port, destination_port)
+
+
+def _elements(sock: socket.socket, table: str, name: str) -> Iterator[tuple[bytes, Count]]:
+    body = struct.pack("=BBH", FAMILY_IP, 0, 0) + _text(LIST_TABLE, table) + _text(LIST_SET, name)
+    sock.send(struct.pack("=IHHII", 16 + len(body), GET_ELEMENTS, REQUEST_DUMP, 1, 0) + body)
+    poll = select.poll()
+    poll.register(sock, select.POLLIN)
+    while True:
+        if not poll.poll(PATIENCE_MS):
+            raise TimeoutError(f"nftables does not tell the elements of {name}")
+        datagram = sock.recv(1 << 20)
+        offset = 0
+        while offset + 16 <= len(datagram):
+            length, kind = struct.unpack_from("=IH", datagram, offset)
+            if kind in (DONE, ERROR):
+                return
+            if kind == NEW_ELEMENTS:
+                for _, element in _attributes(_find(datagram[offset + 20 : offset + length], LIST_ELEMENTS)):
+                    yield _element(element)
+            offset += (length + 3) & ~3
+
+
+def _element(data: bytes) -> tuple[bytes, Count]:
+    attributes = dict(_attributes(data))
+    expression = attributes.get(ELEMENT_EXPRESSION) or _find(attributes.get(ELEMENT_EXPRESSIONS, b""), 1)
+    counter = dict(_attributes(_find(expression, EXPRESSION_DATA)))
+    count = Count(int.from_bytes(counter.get(COUNTER_PACKETS, b""), "big"), int.from_bytes(counter.get(COUNTER_BYTES, b""), "big"))
+    return _find(attributes[ELEMENT_KEY], 1), count
+
+
+def _find(data: bytes, wanted: int) -> bytes:
+    return next((value for kind, value in _attributes(data) if kind == wanted), b"")
+
+
+def _attributes(data: bytes) -> Iterator[tuple[int, bytes]]:
+    offset = 0
+    while offset + 4 <= len(data):
+        length, kind = struct.unpack_from("=HH", data, offset)
+        if length < 4:
+            return
+        yield kind & 0x3FFF, data[offset + 4 : offset + length]
+        offset += (length + 3) & ~3
+
+
+def _text(kind: int, value: str) -> bytes:
+    data = value.encode() + b"\0"
+    return struct.pack("=HH", 4 + len(data), kind) + data + bytes(-len(data) % 4)

@@ -1,0 +1,103 @@
+"""The flow logs of one VPC: reads the fabric's counters, and writes each interval's records as events with AWS's line in them.
+
+Counters are read several times in an interval, since a change of rules sets them to zero: what a change costs is at most the last such moment's traffic.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import socket
+import time
+
+from services.common.events import FLOW_LOG_RECORD
+from services.common.runtime import Runtime
+from services.flow_log.config import Config, Interface, Log
+from services.flow_log.counters import NETLINK_NETFILTER, Count, Deltas, Snapshot, read
+from services.flow_log.record import empty_line, line, records
+
+log = logging.getLogger(__name__)
+READS_PER_INTERVAL = 10
+MOST_PAUSE_S = 1.0
+LARGEST_SET = 65535
+NODATA, SKIPDATA = "NODATA", "SKIPDATA"
+
+
+class Window:
+    """What was counted in the current interval of one length."""
+
+    def __init__(self, interval_s: int, length_s: float) -> None:
+        self.interval_s = interval_s
+        self._length_s = length_s
+        self.counted: Snapshot = {}
+        self.skipped = False
+        self.start = time.time()
+
+    def add(self, deltas: Snapshot, skipped: bool) -> None:
+        self.skipped = self.skipped or skipped
+        for key, count in deltas.items():
+            before = self.counted.get(key, Count())
+            self.counted[key] = Count(before.packets + count.packets, before.octets + count.octets)
+
+    @property
+    def is_over(self) -> bool:
+        return time.time() >= self.start + self._length_s
+
+    def restart(self) -> None:
+        self.counted, self.skipped, self.start = {}, False, time.time()
+
+
+async def serve(config: Config, runtime: Runtime) -> None:
+    """Read and write until cancelled."""
+    current = [config]
+
+    async def reload(new: Config) -> None:
+        current[0] = new
+
+    runtime.reload = reload
+    intervals = sorted({entry.interval_s for interface in config.interfaces for entry in interface.logs})
+    windows = {interval: Window(interval, runtime.scaled(interval)) for interval in (*intervals, 60, 600)}
+    pause_s = min(MOST_PAUSE_S, runtime.scaled(min(intervals, default=60)) / READS_PER_INTERVAL)
+    deltas = Deltas()
+    with socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, NETLINK_NETFILTER) as netlink:
+        netlink.bind((0, 0))
+        deltas.of(read(netlink, config.table))
+        runtime.ready()
+        while True:
+            await asyncio.sleep(pause_s)
+            snapshot = read(netlink, current[0].table)
+            grown = deltas.of(snapshot)
+            full = _is_full(snapshot)
+            for window in windows.values():
+                window.add(grown, full)
+                if window.is_over:
+                    _write(window, current[0], runtime)
+                    window.restart()
+
+
+def _is_full(snapshot: Snapshot) -> bool:
+    """Whether some set holds all that it can: packets of further flows are not counted."""
+    sizes: dict[tuple[str, str], int] = {}
+    for place, kind, _ in snapshot:
+        sizes[place, kind] = sizes.get((place, kind), 0) + 1
+    return any(size >= LARGEST_SET for size in sizes.values())
+
+
+def _write(window: Window, config: Config, runtime: Runtime) -> None:
+    start, end = int(window.start), int(time.time())
+    found = records(window.counted)
+    for interface in config.interfaces:
+        own = tuple(record for record in found if record.flow.device == interface.device)
+        for entry in interface.logs:
+            if entry.interval_s != window.interval_s:
+                continue
+            wanted = [record for record in own if entry.traffic_type in ("ALL", record.action)]
+            lines = [line(entry.fields, record, interface, config, start, end) for record in wanted]
+            if window.skipped:
+                lines.append(empty_line(entry.fields, interface, config, start, end, SKIPDATA))
+            for text in lines or [empty_line(entry.fields, interface, config, start, end, NODATA)]:
+                _emit(runtime, entry, interface, config, text)
+
+
+def _emit(runtime: Runtime, entry: Log, interface: Interface, config: Config, text: str) -> None:
+    runtime.events.emit(FLOW_LOG_RECORD, log=entry.id, interface=interface.interface_id, subnet=interface.subnet_id, vpc=config.vpc_id, fields=" ".join(entry.fields), line=text)

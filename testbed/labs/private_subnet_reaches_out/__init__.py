@@ -1,0 +1,1 @@
+"""The lab "A private subnet reaches out"."""

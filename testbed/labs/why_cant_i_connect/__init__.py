@@ -1,0 +1,1 @@
+"""The lab "Why can't I connect?"."""

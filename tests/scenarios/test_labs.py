@@ -1,0 +1,127 @@
+"""The classroom labs: begun, each misses points; solved, it has them all; with everything opened, it fails a check of what must not pass."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from testbed.cli.source import load
+from testbed.lab import Lab
+from testbed.labs.checking import CheckedLab
+from testbed.labs.exercise import Variant, find, known, variant
+from testbed.labs.grading import grade, truths
+from testbed.model import Direction, Instance, InternetGateway, NetworkAcl, NetworkAclEntry, Route, RouteTable, SecurityGroup, SecurityGroupRule, Topology, Verdict
+from testbed.observe.capture import Capture
+
+pytestmark = [pytest.mark.packets, pytest.mark.usefixtures("lab_sandbox")]
+
+STUDENTS = {"follow_one_packet": ("s1",), "private_subnet_reaches_out": ("s1", "s2", "s7"), "stateful_and_stateless": ("s1", "s2", "s4"), "why_cant_i_connect": ("s1", "s2", "s5")}
+ANYWHERE = "0.0.0.0/0"
+CASES = [(name, student) for name, students in STUDENTS.items() for student in students]
+
+
+class Classroom:
+    """One student's lab, running in this process."""
+
+    def __init__(self, wanted: Variant, folder) -> None:
+        self.variant = wanted
+        self.folder = folder
+        self.lab = Lab(self.topology(0), name=f"{wanted.exercise.name}-{wanted.student}")
+
+    def topology(self, stage: int) -> Topology:
+        path = self.folder / "topology.py"
+        path.write_text(self.variant.topology(stage))
+        return load(str(path))
+
+    @property
+    def checked(self) -> CheckedLab:
+        return CheckedLab(self.lab, self.lab.resolved)
+
+    def grade(self, answers=None):
+        return grade(self.variant, self.checked, answers or {})
+
+
+@pytest.fixture(scope="module", params=CASES, ids=lambda case: "-".join(case))
+def room(request, lab_sandbox, tmp_path_factory):
+    name, student = request.param
+    room = Classroom(variant(find(name), student), tmp_path_factory.mktemp("desk"))
+    with room.lab:
+        yield room
+
+
+def everything_allowed(topology: Topology) -> Topology:
+    """What a student does who wants it to work at any price: every group and ACL open, every host public, every subnet led to the internet gateway."""
+    everyone = SecurityGroupRule(ip_protocol="-1", cidr_ip=ANYWHERE)
+    (gateway,) = topology.of(InternetGateway)
+    way_out = Route(destination_cidr_block=ANYWHERE, gateway_id=gateway.id)
+    opened = []
+    for each in topology.resources:
+        match each:
+            case SecurityGroup():
+                each = replace(each, security_group_ingress=(everyone,), security_group_egress=(everyone,))
+            case NetworkAcl():
+                each = replace(each, entries=tuple(NetworkAclEntry(rule_number=1, direction=direction, rule_action=Verdict.ALLOW, cidr_block=ANYWHERE) for direction in Direction))
+            case RouteTable():
+                each = replace(each, routes=(way_out,))
+            case Instance() if not any(getattr(other, "instance_id", None) == each.id for other in topology.resources):
+                each = replace(each, associate_public_ip_address=True)
+        opened.append(each)
+    return replace(topology, resources=tuple(opened))
+
+
+def missed(marks):
+    return [(mark.step, mark.name, mark.detail, mark.evidence) for mark in marks if not mark.passed]
+
+
+def test_untouched_it_fails_at_every_step_and_says_why(room):
+    room.lab.change(room.topology(0))
+    marks = room.grade()
+    broken = {each.step for each in room.variant.breaks}
+    assert {mark.step for mark in marks if not mark.passed and not mark.question} >= broken
+    assert sum(mark.earned for mark in marks) < sum(mark.points for mark in marks) / 2
+    assert all(mark.evidence or mark.detail for mark in marks if not mark.passed)
+
+
+def test_each_stage_has_its_steps_done(room):
+    for stage in range(1, room.variant.exercise.steps):
+        room.lab.change(room.topology(stage))
+        marks = [mark for mark in room.grade() if not mark.question]
+        assert missed(mark for mark in marks if mark.step <= stage) == []
+        assert all(any(mark.step == each.step and not mark.passed for mark in marks) for each in room.variant.breaks if each.step > stage)
+
+
+def test_the_solution_has_full_points(room):
+    room.lab.change(room.topology(room.variant.exercise.steps))
+    marks = room.grade(truths(room.variant, room.checked))
+    assert missed(marks) == []
+    assert all(mark.earned == mark.points for mark in marks)
+
+
+def test_opening_everything_fails_what_must_not_pass_and_names_the_rule(room):
+    room.lab.change(everything_allowed(room.topology(room.variant.exercise.steps)))
+    marks = room.grade()
+    caught = [mark for mark in marks if mark.negative and not mark.passed]
+    assert caught
+    assert all("it passes, admitted by" in mark.evidence for mark in caught)
+
+
+def test_a_wrong_answer_is_not_told_the_right_one(room):
+    room.lab.change(room.topology(room.variant.exercise.steps))
+    asked = [mark for mark in room.grade({question.name: "nonsense" for question in room.variant.exercise.questions}) if mark.question]
+    right = truths(room.variant, room.checked)
+    assert not any(mark.passed or right[mark.name] in mark.detail for mark in asked)
+
+
+def test_a_miss_names_the_rule_that_dropped_the_packet(tmp_path):
+    lab = find("stateful_and_stateless")
+    student = next(f"s{number}" for number in range(100) if variant(lab, f"s{number}").breaks[0].name == "no rule for replies")
+    room = Classroom(variant(lab, student), tmp_path)
+    with room.lab:
+        (pages,) = [mark for mark in room.grade() if mark.name == "test_pages"]
+        assert "acl-front#* dropped the reply" in pages.evidence
+        assert isinstance(room.checked.capture("web"), Capture)
+
+
+def test_all_labs_are_tried():
+    assert set(STUDENTS) == {lab.name for lab in known()}
