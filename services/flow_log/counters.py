@@ -1,8 +1,8 @@
 """The fabric's counters: one dynamic nftables set for each place on a packet's way and each kind of packet, read whole by netlink.
 
-    place   out_try   an interface has sent it                                    out_try - out_ok = REJECT outward
+    place   out_try   an interface has sent it                                    out_try - out_ok = out_no, REJECT outward
             out_ok    the sender's groups and its subnet's ACL have passed it
-            in_try    it is about to enter the receiver's subnet                  in_try - in_ok   = REJECT inward
+            in_try    it is about to enter the receiver's subnet                  in_try - in_ok   = in_no, REJECT inward
             in_ok     the receiver's ACL and groups have passed it
     kind    syn, synack, fin, rst, tcp (any other), udp, other
 
@@ -34,6 +34,8 @@ ELEMENT_KEY, ELEMENT_EXPRESSION, ELEMENT_EXPRESSIONS = 1, 7, 11
 EXPRESSION_DATA, COUNTER_BYTES, COUNTER_PACKETS = 2, 1, 2
 PATIENCE_MS = 1000
 NAME_BYTES = 16
+MOST_REMEMBERED = 500_000
+"""Counters of flows, some of them long gone."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,22 +73,59 @@ def read(sock: socket.socket, table: str) -> Snapshot:
 
 
 class Deltas:
-    """What has been counted since the last time."""
+    """What has been accepted (``out_ok``, ``in_ok``) and rejected (``out_no``, ``in_no``) since the last time."""
 
     def __init__(self) -> None:
         self._last: Snapshot = {}
+        self._totals: Snapshot = {}
+        self._gaps: Snapshot = {}
+        self._told: Snapshot = {}
 
     def of(self, snapshot: Snapshot) -> Snapshot:
-        """The growth of each counter; those that have not grown are left out."""
+        """The growth by place, kind and flow; what has not grown is left out.
+
+        Sets are read one after the other while packets pass, and one that grows meanwhile may leave out some elements. So a packet counts as rejected once it is missing at
+        two readings in a row, and an element that is not told keeps its count.
+        """
         found: Snapshot = {}
         for key, count in snapshot.items():
-            before = self._last.get(key, Count())
-            if count.packets < before.packets:
-                before = Count()
-            if count.packets > before.packets:
-                found[key] = Count(count.packets - before.packets, count.octets - before.octets)
-        self._last = snapshot
+            grown = _less(count, self._last.get(key, Count()))
+            if grown.packets:
+                self._totals[key] = _plus(self._totals.get(key, Count()), grown)
+                if key[0].endswith("_ok"):
+                    found[key] = grown
+        for (place, kind, flow), tried in self._totals.items():
+            if not place.endswith("_try"):
+                continue
+            ok, no = place.replace("_try", "_ok"), place.replace("_try", "_no")
+            passed = self._totals.get((ok, kind, flow), Count())
+            gap = Count(max(0, tried.packets - passed.packets), max(0, tried.octets - passed.octets))
+            before, self._gaps[no, kind, flow] = self._gaps.get((no, kind, flow), Count()), gap
+            steady = min(before, gap, key=lambda count: count.packets)
+            told = self._told.get((no, kind, flow), Count())
+            if steady.packets > told.packets:
+                found[no, kind, flow] = Count(steady.packets - told.packets, max(0, steady.octets - told.octets))
+                self._told[no, kind, flow] = steady
+        self._last |= snapshot
+        if len(self._last) > MOST_REMEMBERED:
+            self._forget(snapshot)
         return found
+
+    def _forget(self, snapshot: Snapshot) -> None:
+        """Flows that the kernel has forgotten."""
+        flows = {(kind, flow) for _, kind, flow in snapshot}
+        self._last, self._totals, self._gaps, self._told = (
+            {key: count for key, count in known.items() if key[1:] in flows} for known in (self._last, self._totals, self._gaps, self._told)
+        )
+
+
+def _less(count: Count, before: Count) -> Count:
+    """The growth of a counter; a smaller one has begun anew."""
+    return count if count.packets < before.packets else Count(count.packets - before.packets, count.octets - before.octets)
+
+
+def _plus(one: Count, other: Count) -> Count:
+    return Count(one.packets + other.packets, one.octets + other.octets)
 
 
 def _flow(key: bytes, kind: str) -> Flow:

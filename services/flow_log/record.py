@@ -8,11 +8,10 @@ NOT MODELLED: pkt-src-aws-service and pkt-dst-aws-service, sublocations (always 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 
 from services.flow_log.config import Config, Interface
-from services.flow_log.counters import PLACES, TCP_KINDS, Count, Flow, Snapshot
+from services.flow_log.counters import TCP_KINDS, Flow, Snapshot
 
 ACCEPT, REJECT = "ACCEPT", "REJECT"
 INGRESS, EGRESS = "ingress", "egress"
@@ -35,28 +34,16 @@ class Record:
 
 
 def records(counted: Snapshot) -> tuple[Record, ...]:
-    """The records of what was counted: each direction's accepted packets, and those that were tried and not accepted; sorted by flow."""
-    sums: dict[tuple[Flow, str], dict[str, tuple[int, int, int]]] = {}
+    """The records of what `Deltas` found, the kinds of packets of a flow together; sorted by flow."""
+    sums: dict[tuple[Flow, str, str], tuple[int, int, int]] = {}
     for (place, kind, flow), count in counted.items():
-        direction = EGRESS if place in PLACES[:2] else INGRESS
-        for action, (packets, octets) in _by_action(place, kind, flow, count, counted):
-            before = sums.setdefault((flow, direction), {}).get(action, (0, 0, 0))
-            sums[flow, direction][action] = (before[0] + packets, before[1] + octets, before[2] | TCP_KINDS.get(kind, 0))
+        key = (flow, EGRESS if place.startswith("out") else INGRESS, ACCEPT if place.endswith("_ok") else REJECT)
+        packets, octets, flags = sums.get(key, (0, 0, 0))
+        sums[key] = (packets + count.packets, octets + count.octets, flags | TCP_KINDS.get(kind, 0))
     found = [
-        Record(flow=flow, direction=direction, action=action, packets=packets, octets=octets, tcp_flags=flags)
-        for (flow, direction), actions in sums.items()
-        for action, (packets, octets, flags) in actions.items()
+        Record(flow=flow, direction=direction, action=action, packets=packets, octets=octets, tcp_flags=flags) for (flow, direction, action), (packets, octets, flags) in sums.items()
     ]
     return tuple(sorted(found, key=lambda record: (record.flow.device, str(record.flow.source), str(record.flow.destination), record.flow.source_port, record.flow.destination_port, record.action)))
-
-
-def _by_action(place: str, kind: str, flow: Flow, count: Count, counted: Snapshot) -> Iterator[tuple[str, tuple[int, int]]]:
-    if place.endswith("_ok"):
-        yield ACCEPT, (count.packets, count.octets)
-        return
-    passed = counted.get((place.replace("_try", "_ok"), kind, flow), Count())
-    if count.packets > passed.packets:
-        yield REJECT, (count.packets - passed.packets, max(0, count.octets - passed.octets))
 
 
 def line(fields: tuple[str, ...], record: Record, interface: Interface, config: Config, start: int, end: int) -> str:

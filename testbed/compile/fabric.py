@@ -24,12 +24,13 @@ from __future__ import annotations
 from functools import cache
 from ipaddress import IPv4Address, IPv4Network
 
+from testbed.compile import resets
 from testbed.compile.fragment import NodePart
 from testbed.model.subnet import Subnet
 from testbed.plan import Interface, NftChain, NftMap, NftRule, NftTable, Route
 from testbed.plan.marks import AVAILABILITY_ZONE_SHIFT, BOTH_ADMITTED, ORIGINATOR_ADMITTED, RESPONDER_ADMITTED, SAME_SUBNET
 from testbed.plan.names import interface_name, mac_address
-from testbed.resolve.resolved import Resolved, ResolvedInterface, ResolvedSubnet, ResolvedVpc
+from testbed.resolve.resolved import OwnerKind, Resolved, ResolvedInterface, ResolvedSubnet, ResolvedVpc
 
 VPC_MTU_BYTES = 9001
 INTERNET_MTU_BYTES = 1500
@@ -89,6 +90,11 @@ def addresses(interface: ResolvedInterface) -> str:
     return str(own[0]) if len(own) == 1 else f"{{ {', '.join(map(str, own))} }}"
 
 
+def has_port(interface: ResolvedInterface) -> bool:
+    """An instance's interface without source/destination check: its groups are enforced in a port of its own. A NAT gateway's has no groups to enforce."""
+    return not interface.source_dest_check and interface.owner_kind is OwnerKind.INSTANCE
+
+
 def vpc_of(resolved: Resolved, vpc_id: str) -> ResolvedVpc:
     """The VPC with this id."""
     return next(v for v in resolved.vpcs if v.vpc.id == vpc_id)
@@ -120,14 +126,15 @@ def subnet_mark(table_number: int, zone_number: int) -> tuple[int, int]:
     return zone | table_number, zone | SAME_SUBNET
 
 
-def base_chains(destination_checked: bool, same_subnet_hops: bool = False, crossing: str = "") -> tuple[NftChain, ...]:
+def base_chains(destination_checked: bool, same_subnet_hops: bool = False, crossing: str = "", appliances: bool = False) -> tuple[NftChain, ...]:
     """The chains that every fabric has.
 
     `destination_checked`: some route leads to an interface that takes only what is addressed to it. `same_subnet_hops`: some route leads to one
     in the sender's own subnet, so that no border is crossed on the way there ("not as it is routed within a subnet": "Network ACLs"; documented).
-    `crossing` is a chain that sees every packet which its sender's side has passed (`flow_log`); empty for none.
+    `crossing` is a chain that sees every packet which its sender's side has passed (`flow_log`); empty for none. `appliances`: some instance forwards for others.
     """
     check = (NftRule(statement="oifname vmap @destination_check"),) if destination_checked else ()
+    again = (resets.remember(FORWARDERS),) if appliances else ()
     within = (NftRule(statement=f"iifname . oifname @{SAME_SUBNET_HOPS} return", origin="next hop in the same subnet"),) if same_subnet_hops else ()
     staying = [f"meta mark & {SAME_SUBNET:#x} != 0", *([f"iifname . oifname @{SAME_SUBNET_HOPS}"] if same_subnet_hops else [])]
     seen_staying = tuple(NftRule(statement=f"{condition} jump {crossing}") for condition in staying) if crossing else ()
@@ -143,10 +150,11 @@ def base_chains(destination_checked: bool, same_subnet_hops: bool = False, cross
                 NftRule(statement="jump sender"),
                 NftRule(statement="jump border"),
                 NftRule(statement="jump receiver"),
+                *again,
                 NftRule(statement="accept"),
             ),
         ),
-        NftChain(name="admitted", rules=(NftRule(statement="jump border"), NftRule(statement="accept"))),
+        NftChain(name="admitted", rules=(NftRule(statement="jump border"), *again, NftRule(statement="accept"))),
         NftChain(
             name="border",
             rules=(
@@ -158,7 +166,7 @@ def base_chains(destination_checked: bool, same_subnet_hops: bool = False, cross
                 NftRule(statement="oifname vmap @enter_subnet"),
             ),
         ),
-        *ends(),
+        *ends(appliances),
         _path_mtu(),
     )
 
@@ -173,12 +181,13 @@ def _path_mtu() -> NftChain:
     )
 
 
-def ends() -> tuple[NftChain, ...]:
-    """The chains that ask the groups of a packet's two ends, and remember what they admit. They use the maps of `END_MAPS`."""
-    return (*_end("sender", "iifname", ORIGINATOR_ADMITTED, RESPONDER_ADMITTED), *_end("receiver", "oifname", RESPONDER_ADMITTED, ORIGINATOR_ADMITTED))
+def ends(appliances: bool) -> tuple[NftChain, ...]:
+    """The chains that ask the groups of a packet's two ends, and remember what they admit. They use the maps of `END_MAPS`, with `appliances` `resets`' sets too."""
+    again = (resets.known(FORWARDERS),) if appliances else ()
+    return (*_end("sender", "iifname", ORIGINATOR_ADMITTED, RESPONDER_ADMITTED, again), *_end("receiver", "oifname", RESPONDER_ADMITTED, ORIGINATOR_ADMITTED, again))
 
 
-def _end(name: str, interface: str, forth: int, back: int) -> tuple[NftChain, ...]:
+def _end(name: str, interface: str, forth: int, back: int, again: tuple[NftRule, ...]) -> tuple[NftChain, ...]:
     """One end of a packet's way: its bit of the flow for a packet on the way forth, and on the way back."""
     return (
         NftChain(
@@ -186,6 +195,7 @@ def _end(name: str, interface: str, forth: int, back: int) -> tuple[NftChain, ..
             rules=(
                 NftRule(statement=f"{TRACKED} ct direction original ct mark & {forth:#x} != 0 return", origin="admitted before"),
                 NftRule(statement=f"{TRACKED} ct direction reply ct mark & {back:#x} != 0 return", origin="admitted before"),
+                *again,
                 NftRule(statement=f"{interface} vmap @{name}_groups"),
                 NftRule(statement=f"goto admit_{name}", origin="no security group at this end"),
             ),

@@ -15,7 +15,7 @@ from __future__ import annotations
 
 from ipaddress import IPv4Address, IPv4Network
 
-from testbed.compile import fabric, security_group
+from testbed.compile import fabric, resets, security_group
 from testbed.compile.fragment import Fragment, NodePart, join
 from testbed.compile.link import ordered
 from testbed.compile.places import city_of, forwarding_sysctls, region_of_interface
@@ -24,18 +24,13 @@ from testbed.model.security_group import Flow
 from testbed.plan import Interface, Link, Neighbour, NftChain, NftRule, NftSet, NftTable, Node, NodeKind, PolicyRule, Route, RouteType
 from testbed.plan.marks import BOTH_ADMITTED
 from testbed.plan.names import mac_address
-from testbed.resolve.resolved import OwnerKind, Resolved, ResolvedInterface
+from testbed.resolve.resolved import Resolved, ResolvedInterface
 
 GUEST, FABRIC = "guest", "fabric"
 FROM_GUEST, FROM_FABRIC, MARK_MASK = 1, 2, 0xFF
 FIRST_TABLE = 100
 INVISIBLE_END = IPv4Address("169.254.0.3")
 """Next hop to the guest: a permanent neighbour entry, never seen in a packet."""
-
-
-def needs_port(interface: ResolvedInterface) -> bool:
-    """An instance's interface without source/destination check; a NAT gateway's has no groups to enforce."""
-    return not interface.source_dest_check and interface.owner_kind is OwnerKind.INSTANCE
 
 
 def node_name(interface: ResolvedInterface) -> str:
@@ -85,7 +80,7 @@ def _table(interface: ResolvedInterface) -> NftTable:
     no_end = ((fabric.quoted(FABRIC), "return"),)
     return NftTable(
         name=fabric.TABLE,
-        sets=(NftSet(name=fabric.ALWAYS_TRACKED, type="ifname"),),
+        sets=(NftSet(name=fabric.ALWAYS_TRACKED, type="ifname"), NftSet(name=fabric.FORWARDERS, type="ifname", elements=(fabric.quoted(GUEST),)), resets.RESETS),
         maps=(*(fabric.verdicts(name, no_end if name.endswith("_groups") else ()) for name in fabric.END_MAPS),),
         chains=(
             NftChain(
@@ -101,14 +96,15 @@ def _table(interface: ResolvedInterface) -> NftTable:
                 name="forward",
                 hook="type filter hook forward priority filter; policy drop;",
                 rules=(
-                    NftRule(statement=f"{fabric.TRACKED} ct mark & {BOTH_ADMITTED:#x} == {BOTH_ADMITTED:#x} accept", origin="admitted inward and outward before"),
+                    NftRule(statement=f"{fabric.TRACKED} ct mark & {BOTH_ADMITTED:#x} == {BOTH_ADMITTED:#x} goto admitted", origin="admitted inward and outward before"),
                     NftRule(statement="jump sender"),
                     NftRule(statement="jump receiver"),
-                    NftRule(statement="accept"),
+                    NftRule(statement="goto admitted"),
                 ),
             ),
+            NftChain(name="admitted", rules=(resets.remember(fabric.FORWARDERS), NftRule(statement="accept"))),
             NftChain(name="input", hook="type filter hook input priority filter; policy drop;", rules=(NftRule(statement="counter drop", origin=f"{interface.id} is no host"),)),
-            *fabric.ends(),
+            *fabric.ends(appliances=True),
         ),
     )
 

@@ -43,7 +43,7 @@ def lower(interface: ResolvedInterface, resolved: Resolved, *, mtu_bytes: int = 
         routes=tuple(Route(destination=IPv4Network(own), device=device, source=gateway, origin=interface.id) for own in interface.addresses),
         neighbours=tuple(Neighbour(address=own, mac=interface.mac, device=device) for own in interface.addresses),
     )
-    if interface_port.needs_port(interface):
+    if fabric.has_port(interface):
         link = interface_port.lower(interface, guest, fabric_end, resolved)
     else:
         link = Fragment(links=(ordered(Link(a=guest, b=fabric_end, origin=interface.id)),))
@@ -100,7 +100,7 @@ def _borders(interface: ResolvedInterface, device: str, acl: str) -> Fragment:
 
 def _groups(interface: ResolvedInterface, device: str, resolved: Resolved) -> Fragment:
     """What judges flows at the interface; nothing where it has no groups (a NAT gateway's). With a port of its own it is no end of a flow in the fabric."""
-    if interface_port.needs_port(interface):
+    if fabric.has_port(interface):
         return Fragment(nodes=(fabric.chains(interface.vpc, maps=tuple(fabric.verdicts(f"{end}_groups", ((fabric.quoted(device), "return"),)) for end in security_group.ENDS.values())),))
     if not interface.security_groups:
         return Fragment()

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from ipaddress import IPv4Address, IPv4Interface
 
-from testbed.compile import fabric, flow_log, idle_timeouts, link_local
+from testbed.compile import fabric, flow_log, idle_timeouts, link_local, resets
 from testbed.compile.fragment import Fragment, NodePart
 from testbed.compile.places import forwarding_sysctls, region_of
 from testbed.compile.vpc_peering_connection import peerings_of
@@ -22,7 +22,7 @@ def lower(vpc: ResolvedVpc, resolved: Resolved) -> Fragment:
     """The fabric itself: identity, silence, the chains that every VPC has, and the resolver's addresses."""
     name = vpc.vpc.id
     resolver_addresses = resolver_addresses_of(vpc)
-    hops = _same_subnet_hops(name, resolved)
+    hops, appliances = _same_subnet_hops(name, resolved), any(fabric.has_port(interface) for interface in resolved.interfaces if interface.vpc == name)
     silent = (
         Route(destination=fabric.EVERYTHING, type=RouteType.BLACKHOLE, origin=f"{name} no route"),
         *(Route(destination=block, type=RouteType.BLACKHOLE, origin=f"{name} no such subnet") for block in vpc.vpc.cidr_blocks),
@@ -41,9 +41,9 @@ def lower(vpc: ResolvedVpc, resolved: Resolved) -> Fragment:
         tables=(
             NftTable(
                 name=fabric.TABLE,
-                sets=(NftSet(name="resolver", type="ipv4_addr", elements=tuple(sorted(map(str, resolver_addresses)))), link_local.LIMITED, NftSet(name=fabric.ALWAYS_TRACKED, type="ifname")),
+                sets=(NftSet(name="resolver", type="ipv4_addr", elements=tuple(sorted(map(str, resolver_addresses)))), link_local.LIMITED, NftSet(name=fabric.ALWAYS_TRACKED, type="ifname"), *((resets.RESETS,) if appliances else ())),
                 maps=tuple(fabric.verdicts(n, ()) for n in ("enter_subnet", "from_interface", "leave_subnet", *fabric.END_MAPS)),
-                chains=(*fabric.base_chains(bool(_checked_targets(name, resolved)), same_subnet_hops=bool(hops.elements), crossing=flow_log.crossing(name, resolved)), _input_chain(name, peered=bool(peerings_of(name, resolved)))),
+                chains=(*fabric.base_chains(bool(_checked_targets(name, resolved)), same_subnet_hops=bool(hops.elements), crossing=flow_log.crossing(name, resolved), appliances=appliances), _input_chain(name, peered=bool(peerings_of(name, resolved)))),
             ),
             fabric.ttl_table(),
         ),

@@ -18,6 +18,7 @@ refuses, so nothing needs to listen. Every probe is remembered: if the check fai
 
 from __future__ import annotations
 
+import re
 import socket
 import subprocess
 from collections.abc import Sequence
@@ -36,9 +37,12 @@ from testbed.oracle import Oracle
 from testbed.plan import Plan
 from testbed.resolve.resolved import Resolved
 
-PATIENCE_S = 1.0
+PATIENCE_S = 0.7
 SILENCE_S = 0.4
 """How long a negative check listens: several times the longest way in a lab's Europe."""
+
+RULE = re.compile(r"[^ #]+#(?:(?:in|e)gress\[\d+\]|\d+|\*)")
+"""A rule's id as explanations begin with it: ``sg-db#ingress[0]``, ``acl-data#100``, ``acl-data#*``."""
 
 
 def check(*, step: int, points: int = 1, negative: bool = False) -> pytest.MarkDecorator:
@@ -57,11 +61,12 @@ class Probed:
 
 
 class CheckedLab(Observed):
-    """A running lab for checks: ``lab["web"].tcp(…)``, ``lab.capture(…)``, and what is below. `patience_s` bounds every probe."""
+    """A running lab for checks: ``lab["web"].tcp(…)``, ``lab.capture(…)``, and what is below. `patience_s` bounds every probe, in a negative check `silence_s`."""
 
-    def __init__(self, lab: LabView, resolved: Resolved) -> None:
+    def __init__(self, lab: LabView, resolved: Resolved, *, silence_s: float = SILENCE_S) -> None:
         self._lab = lab
         self._resolved = resolved
+        self.silence_s = silence_s
         self.patience_s = PATIENCE_S
         self.probes: list[Probed] = []
 
@@ -147,7 +152,7 @@ class CheckedLab(Observed):
 
 def rules_of(told: Explanation, leg: str = REQUEST) -> tuple[str, ...]:
     """The ids of the rules of groups and ACLs that judged one leg of a probe, in order."""
-    return tuple(dict.fromkeys(words.split()[0] for hop in told.hops if hop.leg == leg for words in hop.said if "#" in words.split()[0]))
+    return tuple(dict.fromkeys(found.group() for hop in told.hops if hop.leg == leg for words in hop.said if (found := RULE.match(words)) is not None))
 
 
 class _Remembering(LabNode):

@@ -18,7 +18,7 @@ from types import ModuleType
 
 import pytest
 
-from testbed.labs.checking import PATIENCE_S, SILENCE_S, CheckedLab
+from testbed.labs.checking import PATIENCE_S, CheckedLab
 from testbed.labs.exercise import LabFault, Question, Variant
 
 LONGEST_DETAIL = 200
@@ -42,9 +42,9 @@ class Mark:
     detail: str = ""
 
 
-def grade(variant: Variant, lab: CheckedLab, answers: Mapping[str, str]) -> tuple[Mark, ...]:
-    """All marks, by step, checks before questions. Raises LabFault if the lab's own checks cannot run."""
-    grader = _Grader(variant, lab)
+def grade(variant: Variant, lab: CheckedLab, answers: Mapping[str, str], *, explaining: bool = True) -> tuple[Mark, ...]:
+    """All marks, by step, checks before questions; `explaining` gathers the evidence for misses. Raises LabFault if the lab's own checks cannot run."""
+    grader = _Grader(variant, lab, explaining)
     path = variant.exercise.folder / "checks.py"
     with _without("PYTEST_ADDOPTS", PYTEST_DISABLE_PLUGIN_AUTOLOAD="1"):
         code = pytest.main([str(path), f"--rootdir={path.parent}", *ALONE], plugins=[grader])
@@ -62,8 +62,9 @@ def truths(variant: Variant, lab: CheckedLab) -> dict[str, str]:
 class _Grader:
     """The pytest plugin of one run."""
 
-    def __init__(self, variant: Variant, lab: CheckedLab) -> None:
+    def __init__(self, variant: Variant, lab: CheckedLab, explaining: bool) -> None:
         self._variant = variant
+        self._explaining = explaining
         self._lab = lab
         self.marks: list[Mark] = []
         self.faults = ""
@@ -85,7 +86,7 @@ class _Grader:
 
     def pytest_runtest_setup(self, item: pytest.Item) -> None:
         self._lab.probes.clear()
-        self._lab.patience_s = SILENCE_S if _marker(item)["negative"] else PATIENCE_S
+        self._lab.patience_s = self._lab.silence_s if _marker(item)["negative"] else PATIENCE_S
 
     @pytest.hookimpl(wrapper=True)
     def pytest_runtest_makereport(self, item: pytest.Item, call: pytest.CallInfo[None]) -> Generator[None, pytest.TestReport, pytest.TestReport]:
@@ -100,7 +101,7 @@ class _Grader:
         evidence = detail = ""
         if failure is not None:
             self._lab.patience_s = PATIENCE_S
-            evidence = "" if failure.errisinstance(LookupError) else self._lab.evidence()
+            evidence = self._lab.evidence() if self._explaining and not failure.errisinstance(LookupError) else ""
             told = str(failure.value).split("\n")[0] if failure.errisinstance((AssertionError, LookupError)) else failure.exconly().strip().split("\n")[-1]
             detail = "" if evidence and told.startswith("assert ") else told.strip("'\"")[:LONGEST_DETAIL]
         return Mark(name=item.name, title=title, step=marker["step"], points=marker["points"], negative=bool(marker["negative"]), passed=passed, evidence=evidence, detail=detail)

@@ -31,6 +31,8 @@ SOL_NETLINK, NETLINK_ADD_MEMBERSHIP, NETLINK_DROP_MEMBERSHIP = 270, 1, 2
 SO_RCVBUFFORCE = 33
 SIOCGIFNAME = 0x8910
 TRACE_TABLE = "testbed_trace"
+COUNTING_TABLES = frozenset(("cloudwatch",))
+"""They only count, for `nat_metrics`: nothing that a packet's story needs."""
 TRACE_PRIORITY = -450
 """Before defragmentation (-400), so that nothing is decided on an untraced packet."""
 NFT_TIMEOUT_S = 10
@@ -88,6 +90,8 @@ def verdicts_of(steps: Iterable[TraceStep], origins: dict[str, dict[RuleKey, str
     for step in with_headers(steps):
         if step.table == TRACE_TABLE:
             entered[step.node, step.id] = step.header
+            continue
+        if step.table in COUNTING_TABLES:
             continue
         found.append(Verdict(
             time_ns=step.time_ns, node=step.node, verdict=step.verdict, chain=f"{step.family} {step.table} {step.chain}", packet=step.id, header=step.header,

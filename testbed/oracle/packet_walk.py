@@ -39,7 +39,6 @@ from testbed.oracle.route_selection import select
 from testbed.oracle.services import service_at
 from testbed.oracle.walk import Hop, Leg, Outcome, Path, Stage, reply_to
 
-
 MOST_FORWARDS = 60
 """Guests that a packet may pass before its TTL ends."""
 

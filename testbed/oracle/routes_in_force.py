@@ -16,6 +16,7 @@ from testbed.model.subnet import Subnet
 from testbed.model.topology import Topology
 from testbed.model.vpc import Vpc
 from testbed.model.vpc_peering_connection import VpcPeeringConnection
+from testbed.oracle.private_access import with_gateway_routes
 from testbed.oracle.route_selection import NEVER_FORWARDED, Selected, in_order, table_of, target_of
 from testbed.resolve.references import References, default_route_table
 
@@ -67,6 +68,7 @@ def table_in_force(name: str, topology: Topology) -> TableInForce:
     if vpc is None:
         raise LookupError(f"{table.id} is of no VPC")
     served = tuple(each.id for each in topology.of(Subnet) if each.vpc_id == vpc.id and table_of(each, topology).id == table.id)
+    table = with_gateway_routes(table, topology)
     routes = in_order(table, vpc, {prefix_list.id: prefix_list for prefix_list in topology.of(PrefixList)})
     winners = {selected.destination: selected for selected in reversed(routes)}
     in_force = tuple(_in_force(selected, routes, references) for selected in routes if winners[selected.destination] is selected)

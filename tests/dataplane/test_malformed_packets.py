@@ -134,7 +134,7 @@ def test_fragments_are_judged_as_the_whole_that_they_make(wire: Wire) -> None:
 
 
 def test_a_later_fragment_by_itself_goes_nowhere(wire: Wire) -> None:
-    first, *later = fragment(udp(OPEN_PORT, 4000), fragsize=1000)
+    _, *later = fragment(udp(OPEN_PORT, 4000), fragsize=1000)
     wire.send(*later)
     assert wire.heard() == []
     wire.send(fragment(udp(OPEN_PORT, 4000), fragsize=1000)[0])

@@ -71,7 +71,7 @@ def _of_ruleset(entries: list[dict[str, Any]]) -> Iterator[str]:
             chain = (entry["rule"]["family"], entry["rule"]["table"], entry["rule"]["chain"])
             places[chain] += 1
             place = {"place": places[chain]}
-        if "dynamic" in entry.get("set", {}).get("flags", ()):  # packets fill it
+        if "dynamic" in entry.get("set", {}).get("flags", ()) or "size" in entry.get("set", {}):  # packets fill it (nft of Debian 12 shows the flag to nobody)
             entry = {"set": {key: value for key, value in entry["set"].items() if key != "elem"}}
         yield _line({**entry, **place})
 

@@ -116,6 +116,12 @@ def test_a_connection_through_both_outlives_their_rules(lab, change):
             assert lab["tester"].tcp("target", HTTP, timeout_s=SILENCE_S).answer is Answer.SILENT
 
 
+def test_a_refusal_comes_back_through_both_to_a_client_whose_groups_let_nothing_in(lab, change):
+    """A reset ends a flow: the appliances' ports and the fabric see it again when they know nothing of the flow any more."""
+    change(group(lab, "sg-tester"), *(resource(lab.topology, which, security_group_egress=(rule("tcp", HTTP, cidr_ip="0.0.0.0/0"),)) for which in ("sg-first", "sg-second")))
+    assert lab["tester"].tcp("target", HTTP).answer is Answer.REFUSED
+
+
 @pytest.mark.parametrize(("flow", "which", "named"), [(Flow.INGRESS, "sg-target", "sg-tester"), (Flow.EGRESS, "sg-tester", "sg-target")])
 def test_a_reference_to_a_group_does_not_survive_a_middlebox_and_a_cidr_block_does(lab, change, flow, which, named):
     by_group, by_block = SecurityGroupRule(ip_protocol="-1", security_group_id=named), SecurityGroupRule(ip_protocol="-1", cidr_ip="10.0.2.0/23")

@@ -7,7 +7,22 @@ import pytest
 from scapy.layers.inet import ICMP, IP, UDP
 from scapy.layers.l2 import ARP, Ether
 
-from testbed.model import ElasticIp, Instance, Internet, InternetGateway, NetworkInterface, Protocol, Route, RouteTable, SecurityGroup, SecurityGroupRule, Subnet, Topology, User, Vpc
+from testbed.model import (
+    ElasticIp,
+    Instance,
+    Internet,
+    InternetGateway,
+    NetworkInterface,
+    Protocol,
+    Route,
+    RouteTable,
+    SecurityGroup,
+    SecurityGroupRule,
+    Subnet,
+    Topology,
+    User,
+    Vpc,
+)
 from testbed.observe.probe import Answer
 from testbed.oracle import Oracle, Outcome, Probe
 from tests.scenarios.sending import send_raw, udp_sink

@@ -7,7 +7,19 @@ from ipaddress import IPv4Address
 
 import pytest
 
-from testbed.model import ConnectionTrackingSpecification, ElasticIp, Instance, IpForwarding, NetworkInterface, Protocol, Route, RouteTable, SecurityGroup, SecurityGroupRule, Subnet
+from testbed.model import (
+    ConnectionTrackingSpecification,
+    ElasticIp,
+    Instance,
+    IpForwarding,
+    NetworkInterface,
+    Protocol,
+    Route,
+    RouteTable,
+    SecurityGroup,
+    SecurityGroupRule,
+    Subnet,
+)
 from testbed.oracle import Memory, Oracle, Probe
 from tests.unit.oracle.lab import BACK, OPEN, USER, lab, origins, ping, resolved, tcp
 
