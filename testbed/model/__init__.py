@@ -3,8 +3,8 @@
 ``from testbed.model import *`` is how a topology begins.
 """
 
-from testbed.model.connection_tracking import ConnectionTrackingSpecification
 from testbed.model.bucket import Bucket
+from testbed.model.connection_tracking import ConnectionTrackingSpecification
 from testbed.model.db_instance import DBInstance
 from testbed.model.default_vpc import default_vpc
 from testbed.model.dhcp_options import DhcpOptions
@@ -28,8 +28,8 @@ from testbed.model.route_table import Route, RouteTable
 from testbed.model.security_group import Flow, SecurityGroup, SecurityGroupRule
 from testbed.model.subnet import Subnet
 from testbed.model.target_group import TargetGroup
-from testbed.model.traffic_mirror import TrafficMirrorFilter, TrafficMirrorFilterRule, TrafficMirrorSession, TrafficMirrorTarget
 from testbed.model.topology import Resource, Topology
+from testbed.model.traffic_mirror import TrafficMirrorFilter, TrafficMirrorFilterRule, TrafficMirrorSession, TrafficMirrorTarget
 from testbed.model.values import Decision, Fault, Packet, PortRange, Protocol, Verdict
 from testbed.model.vpc import Vpc
 from testbed.model.vpc_endpoint import VpcEndpoint

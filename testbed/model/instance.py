@@ -13,6 +13,8 @@ from testbed.model.connection_tracking import ConnectionTrackingSpecification
 from testbed.model.metadata_options import MetadataOptions
 from testbed.model.values import Fault, address, address_faults, bounds_faults, id_faults
 
+DEFAULT_METADATA_OPTIONS = MetadataOptions()
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WebApplication:
@@ -48,7 +50,7 @@ class Instance:
     user_data: WebApplication | IpForwarding | None = None
     secondary_private_ip_addresses: tuple[IPv4Address, ...] = ()
     connection_tracking_specification: ConnectionTrackingSpecification | None = None
-    metadata_options: MetadataOptions = MetadataOptions()
+    metadata_options: MetadataOptions = DEFAULT_METADATA_OPTIONS
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "private_ip_address", address(self.private_ip_address))

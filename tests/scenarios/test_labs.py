@@ -20,7 +20,7 @@ from tests.scenarios import inventory
 
 pytestmark = [pytest.mark.packets, pytest.mark.usefixtures("lab_sandbox")]
 
-STUDENTS = {"follow_one_packet": ("s1",), "private_subnet_reaches_out": ("s1", "s7"), "stateful_and_stateless": ("s1", "s4"), "why_cant_i_connect": ("s1", "s5")}
+STUDENTS = {"follow_one_packet": ("s1",), "private_subnet_reaches_out": ("s7",), "stateful_and_stateless": ("s4",), "why_cant_i_connect": ("s5",)}
 SILENCE_S = 0.25
 ANYWHERE = "0.0.0.0/0"
 CASES = [(name, student) for name, students in STUDENTS.items() for student in students]

@@ -3,7 +3,27 @@
 from __future__ import annotations
 
 from testbed.model.values import Fault
-from testbed.resolve.faults import addresses, database, distribution, elastic_ip, flow_log, gateway_route_table, hosted_zone, load_balancer, network_acl, prefix_list, quotas, reference, route_table, security_group, topology, traffic_mirror, vpc, vpc_endpoint, vpc_peering_connection
+from testbed.resolve.faults import (
+    addresses,
+    database,
+    distribution,
+    elastic_ip,
+    flow_log,
+    gateway_route_table,
+    hosted_zone,
+    load_balancer,
+    network_acl,
+    prefix_list,
+    quotas,
+    reference,
+    route_table,
+    security_group,
+    topology,
+    traffic_mirror,
+    vpc,
+    vpc_endpoint,
+    vpc_peering_connection,
+)
 from testbed.resolve.interfaces import Wanted
 from testbed.resolve.references import References
 
