@@ -19,7 +19,7 @@ from tests.dataplane.probing import Seen, distinct, send
 from tests.dataplane.test_oracle_against_kernel import HOSTS, disagreements
 from tests.strategies import SERVICE_PORTS, other_rules, probes, vpcs_with_an_appliance
 
-EXAMPLES = 40
+EXAMPLES = 10
 PATIENCE_S = 0.25
 ANYWHERE, BLOCK = "0.0.0.0/0", "10.6.0.0/16"
 HOSTS_AT = {"a": "10.6.0.10", "b": "10.6.0.11", "c": "10.6.1.10", "d": "10.6.1.11", "box": "10.6.2.10"}
