@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import sys
+import tempfile
 from pathlib import Path
 
 from testbed.engine import sandbox
@@ -15,7 +16,7 @@ from testbed.pytest_plugin.plugin import REFUSED
 
 if __name__ == "__main__":
     try:
-        sandbox.enter(keep=(Path.cwd(),))
+        sandbox.enter(keep=(Path.cwd(), Path(tempfile.gettempdir())))  # pytest has made the workers' temporary folders outside
     except RealiseError as error:
         os.environ[REFUSED] = str(error)
     os.execv(sys.executable, (sys.executable, *sys.argv[1:]))
