@@ -212,13 +212,13 @@ def _end(name: str, interface: str, forth: int, back: int, again: tuple[NftRule,
 def ttl_table() -> NftTable:
     """Undo what forwarding does to the TTL: AWS's router and internet gateway are no hops (secondary source; see the facts).
 
-    nft of Debian 12 can set a TTL to a constant only, hence a chain per value behind one hash look-up.
+    nft of Debian 12 can set a TTL to a constant only, hence a chain per value behind one hash look-up, and Linux's own initial value without it.
     """
     return NftTable(
         name="ttl",
         maps=(NftMap(name="next", type="typeof ip ttl", value_type="verdict", elements=tuple((str(n), f"goto ttl.{n + 1:03}") for n in range(1, 255))),),
         chains=(
-            NftChain(name="prerouting", hook="type filter hook prerouting priority mangle; policy accept;", rules=(NftRule(statement="ip ttl vmap @next"),)),
+            NftChain(name="prerouting", hook="type filter hook prerouting priority mangle; policy accept;", rules=(NftRule(statement="ip ttl 64 ip ttl set 65 accept"), NftRule(statement="ip ttl vmap @next"))),
             *(NftChain(name=f"ttl.{n:03}", rules=(NftRule(statement=f"ip ttl set {n}"),)) for n in range(2, 256)),
         ),
     )
