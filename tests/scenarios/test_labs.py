@@ -79,6 +79,16 @@ def missed(marks):
     return [(mark.step, mark.name, mark.detail, mark.evidence) for mark in marks if not mark.passed]
 
 
+def test_a_miss_names_the_rule_that_dropped_the_packet(tmp_path):
+    lab = find("stateful_and_stateless")
+    student = next(f"s{number}" for number in range(100) if variant(lab, f"s{number}").breaks[0].name == "no rule for replies")
+    room = Classroom(variant(lab, student), tmp_path)
+    with room.lab:
+        (pages,) = [mark for mark in room.grade() if mark.name == "test_pages"]
+        assert "acl-front#* dropped the reply" in pages.evidence
+        assert isinstance(room.checked.capture("web"), Capture)
+
+
 def test_untouched_it_fails_at_every_step_and_says_why(room):
     room.lab.change(room.topology(0))
     marks = room.grade()
@@ -116,16 +126,6 @@ def test_a_wrong_answer_is_not_told_the_right_one(room):
     asked = [mark for mark in room.grade({question.name: "nonsense" for question in room.variant.exercise.questions}) if mark.question]
     right = truths(room.variant, room.checked)
     assert not any(mark.passed or right[mark.name] in mark.detail for mark in asked)
-
-
-def test_a_miss_names_the_rule_that_dropped_the_packet(tmp_path):
-    lab = find("stateful_and_stateless")
-    student = next(f"s{number}" for number in range(100) if variant(lab, f"s{number}").breaks[0].name == "no rule for replies")
-    room = Classroom(variant(lab, student), tmp_path)
-    with room.lab:
-        (pages,) = [mark for mark in room.grade() if mark.name == "test_pages"]
-        assert "acl-front#* dropped the reply" in pages.evidence
-        assert isinstance(room.checked.capture("web"), Capture)
 
 
 def test_a_student_works_through_the_command_line(tmp_path, tmp_path_factory):

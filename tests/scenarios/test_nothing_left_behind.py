@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -93,13 +94,14 @@ def test_down_leaves_nothing_and_a_second_lab_of_the_name_is_refused(bench: Benc
 
 
 @pytest.mark.packets
-@pytest.mark.parametrize("said", ["building", "starting", "2 of 16", "12 of 16"])
+@pytest.mark.parametrize("said", ["building", "starting", "2", "12"])
 @pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGINT])
 def test_an_up_that_is_cut_off_leaves_nothing(bench: Bench, said: str, how: signal.Signals) -> None:
     up = bench.start("up", "web_app")
     assert up.stderr is not None
     for line in up.stderr:
-        if said in line:
+        ready = re.search(r"(\d+) of \d+ services", line)
+        if said in line if not said.isdigit() else ready is not None and int(ready[1]) >= int(said):
             break
     else:
         pytest.fail(f"`up` ended without saying {said!r}")
