@@ -20,7 +20,7 @@ START_TIMEOUT_S = 10.0
 
 
 class WireHolder:
-    """Keeps one process holding `wires`; `restart` gives it others."""
+    """Keeps one process holding wires; `change` gives it others."""
 
     def __init__(self) -> None:
         self._wires: tuple[WireSpec, ...] = ()
