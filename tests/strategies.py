@@ -54,6 +54,9 @@ SIZES = ((0, False), (0, False), (0, True), (0, True), (1500, True), (1501, True
 TCP_LENGTHS = {0: 0, 1500: 0, 1501: 4136, 8500: 8232, 8501: 8232, 9001: 8232, 9002: 12328, 12328: 12328}
 """What a SYN has instead: its data come in multiples of 4,096 (see `tests.dataplane.probing`)."""
 
+FORGED_ONE_IN = 5
+FOREIGN = (IPv4Address("203.0.113.9"), IPv4Address("10.7.0.251"), IPv4Address("172.31.0.9"))
+
 ports = st.sampled_from(SERVICE_PORTS)
 protocols = st.sampled_from((Protocol.TCP, Protocol.UDP, Protocol.ICMP))
 
@@ -100,7 +103,7 @@ def vpcs(draw: st.DrawFn) -> Topology:
 
 def probes(topology: Topology) -> st.SearchStrategy[Probe]:
     """Probes between any two places of the topology: instances, public addresses, the user, and addresses that nobody has."""
-    resolved = resolve(topology)
+    resolved, unable = resolve(topology), honest(topology)
     return st.builds(
         _probe,
         ends=st.sampled_from([(source, destination) for source in _sources(resolved) for destination in _destinations(resolved, source)]),
@@ -108,7 +111,25 @@ def probes(topology: Topology) -> st.SearchStrategy[Probe]:
         destination_port=ports,
         source_port=st.integers(32768, 60999),
         size=st.sampled_from(SIZES),
-    )
+        claimed_source=claimed_sources(resolved),
+    ).filter(lambda probe: is_sent(probe, unable))
+
+
+def claimed_sources(resolved: Resolved) -> st.SearchStrategy[IPv4Address | None]:
+    """Mostly none; else a source that a guest forges: another one's, one of the internet, one that nobody has."""
+    others = [interface.address for interface in resolved.interfaces] + [user.address for user in resolved.users]
+    return st.one_of(*[st.none()] * FORGED_ONE_IN, st.sampled_from([*others, *FOREIGN]))
+
+
+def honest(topology: Topology) -> frozenset[str]:
+    """Who forges nothing (see `oracle.packet_walk`): users of the internet, and NAT instances, which put their own address on all that leaves them."""
+    masquerading = (instance.id for instance in topology.of(Instance) if isinstance(instance.user_data, IpForwarding) and instance.user_data.masquerade)
+    return frozenset((*(user.id for user in topology.of(User)), *masquerading))
+
+
+def is_sent(probe: Probe, honest: frozenset[str]) -> bool:
+    """The honest forge nothing, and nobody sends to the address that it claims to have."""
+    return probe.claimed_source is None or (probe.source not in honest and probe.claimed_source != probe.destination)
 
 
 def _sources(resolved: Resolved) -> list[str]:
@@ -124,14 +145,15 @@ def _destinations(resolved: Resolved, source: str) -> list[IPv4Address]:
     return [*private, *public, *(user.address for user in resolved.users if user.node != source), absent]
 
 
-def _probe(ends: tuple[str, IPv4Address], protocol: Protocol, destination_port: int, source_port: int, size: tuple[int, bool]) -> Probe:
+def _probe(ends: tuple[str, IPv4Address], protocol: Protocol, destination_port: int, source_port: int, size: tuple[int, bool], claimed_source: IPv4Address | None) -> Probe:
     source, destination = ends
     if protocol is Protocol.ICMP:
-        return Probe(source=source, destination=destination, protocol=protocol, icmp_type=8, icmp_code=0, length_bytes=size[0], dont_fragment=size[1])
+        return Probe(source=source, destination=destination, protocol=protocol, icmp_type=8, icmp_code=0, length_bytes=size[0], dont_fragment=size[1], claimed_source=claimed_source)
     length_bytes = size[0] if protocol is Protocol.UDP else TCP_LENGTHS[size[0]]
     return Probe(
-        source=source, destination=destination, protocol=protocol, destination_port=destination_port, source_port=source_port, length_bytes=length_bytes, dont_fragment=size[1]
-    )
+        source=source, destination=destination, protocol=protocol, destination_port=destination_port, source_port=source_port, length_bytes=length_bytes, dont_fragment=size[1],
+        claimed_source=claimed_source,
+    )  # fmt: skip
 
 
 @st.composite

@@ -35,6 +35,7 @@ from testbed.model import (
 from testbed.oracle import Probe, Stage, Walk
 from testbed.resolve import Resolved, resolve
 from testbed.resolve.resolved import OwnerKind
+from tests.strategies import claimed_sources, honest, is_sent
 
 NEAR, FAR = "eu-west-1", "eu-west-2"
 ANYWHERE = IPv4Network("0.0.0.0/0")
@@ -83,8 +84,9 @@ def networks(draw: st.DrawFn) -> Topology:
 def probes(topology: Topology) -> st.SearchStrategy[Probe]:
     """Probes between instances of all VPCs, the user, public addresses and addresses that nobody has."""
     resolved = resolve(topology)
+    unable = honest(topology)
     ends = [(source, destination) for source in _sources(resolved) for destination in _destinations(resolved, source)]
-    return st.builds(_probe, st.sampled_from(ends), protocols, st.sampled_from((80, 443)))
+    return st.builds(_probe, st.sampled_from(ends), protocols, st.sampled_from((80, 443)), claimed_sources(resolved)).filter(lambda probe: is_sent(probe, unable))
 
 
 def is_symmetric(walk: Walk) -> bool:
@@ -110,11 +112,11 @@ def _destinations(resolved: Resolved, source: str) -> list[IPv4Address]:
     return [*private, *private, *private, *public, *users, IPv4Address("10.1.0.250"), *(vpc.resolver for vpc in resolved.vpcs[1:2])]
 
 
-def _probe(ends: tuple[str, IPv4Address], protocol: Protocol, port: int) -> Probe:
+def _probe(ends: tuple[str, IPv4Address], protocol: Protocol, port: int, claimed_source: IPv4Address | None) -> Probe:
     source, destination = ends
     if protocol is Protocol.ICMP:
-        return Probe(source=source, destination=destination, protocol=protocol, icmp_type=8, icmp_code=0)
-    return Probe(source=source, destination=destination, protocol=protocol, destination_port=port, source_port=40000)
+        return Probe(source=source, destination=destination, protocol=protocol, icmp_type=8, icmp_code=0, claimed_source=claimed_source)
+    return Probe(source=source, destination=destination, protocol=protocol, destination_port=port, source_port=40000, claimed_source=claimed_source)
 
 
 @st.composite

@@ -12,7 +12,13 @@
                peering ── vpc-peer 10.1.0.0/16: neighbour reaches vpce-sqs, and not S3: a gateway endpoint serves its own VPC only
     vpc-outside: outsider reaches S3 by the internet, and vault not at all
 
-Try: ``testbed up private_access``, then ``testbed exec app -- python -c 'import boto3; print(boto3.client("s3").list_buckets())'``.
+Try: ``testbed up private_access``, then
+
+    testbed exec app -- aws s3 ls                          the buckets;  ``s3 ls s3://foreign`` is denied by vpce-s3's policy
+    testbed exec outsider -- aws s3 ls s3://vault          denied by the bucket's policy: not by its endpoint
+    testbed exec app -- aws sqs list-queues --endpoint-url https://sqs.eu-west-1.amazonaws.com     (version 1 of the CLI has an older name for SQS, which private DNS lacks)
+    testbed explain strict s3.eu-west-1.amazonaws.com      10.0.0.0/8 is not enough: S3's addresses stay public
+    testbed explain neighbour s3.eu-west-1.amazonaws.com   a gateway endpoint serves its own VPC only
 """
 
 from testbed.mn import mininet_topos

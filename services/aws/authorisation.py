@@ -1,26 +1,27 @@
 """Whether a request may: the endpoint's policy and the resource's policy together, and AWS's words where it may not. Pure.
 
     endpoint's policy   must allow, unless the request came without an endpoint
-    resource's policy   must not deny; an unsigned request needs its permission
+    resource's policy   must not deny; an unsigned request needs its permission, and so does every request to a KMS key
     identity's policies the lab's callers are administrators of the account, so they allow everything (assumed)
 
 Sources: IAM user guide, "Policy evaluation logic", "Troubleshoot access denied error messages"; PrivateLink guide, "Control access to VPC endpoints
-using endpoint policies"; S3 user guide, "Controlling access from VPC endpoints with bucket policies"; S3, DynamoDB, SQS, KMS API references, "Common errors" (documented).
-NOT MODELLED: signatures (any access key is the lab's administrator, and no key at all is anonymous), key policies of KMS, resource policies of SQS and DynamoDB.
+using endpoint policies"; S3 user guide, "Controlling access from VPC endpoints with bucket policies"; SQS developer guide, "Basic examples of Amazon SQS policies";
+KMS developer guide, "Key policies in AWS KMS", "Connect to AWS KMS through a VPC endpoint"; DynamoDB developer guide, "Using resource-based policies" (documented).
+NOT MODELLED: signatures (any access key is the lab's administrator, and no key at all is anonymous); grants of KMS.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from xml.sax.saxutils import escape
-
-import msgspec
 
 from services.aws.policy import ANONYMOUS, Effect, Policy, Request
 
 SIGNED = "AWS4-HMAC-SHA256"
 PRINCIPAL_NAME = "lab"
+ONLY_SIGNED: Mapping[str, str] = {"dynamodb": "Request is missing Authentication Token", "kms": "Request is missing Authentication Token"}
+"""Services that look at no unsigned request, with what they say."""
+ACCESS_DENIED, MISSING_TOKEN = "AccessDenied", "MissingAuthenticationToken"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,6 +32,14 @@ class Way:
     secure: bool
     endpoint: str | None = None
     vpc: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Refusal:
+    """AWS's code, and its words."""
+
+    code: str
+    message: str
 
 
 def principal(authorization: str, query: str, account: str) -> str:
@@ -49,39 +58,39 @@ def context(way: Way, caller: str, account: str, extra: Mapping[str, str]) -> di
     return keys | {"aws:sourcevpce": way.endpoint, "aws:sourcevpc": way.vpc or "", "aws:vpcsourceip": way.source}
 
 
-def refusal(request: Request, endpoint_policy: Policy | None, resource_policy: Policy | None) -> str | None:
-    """Why the request is denied, in AWS's words; None if it may."""
+def refusal(request: Request, endpoint_policy: Policy | None, resource_policy: Policy | None) -> Refusal | None:
+    """Why the request is denied; None if it may."""
+    service = request.action.partition(":")[0]
+    if request.principal == ANONYMOUS and service in ONLY_SIGNED:
+        return Refusal(code=MISSING_TOKEN, message=ONLY_SIGNED[service])
     if endpoint_policy is not None:
         said = endpoint_policy.evaluate(request)
         if said is Effect.DENY:
             return _because(request, "with an explicit deny in a VPC endpoint policy")
         if said is Effect.SILENT:
-            return _because(request, f"because no VPC endpoint policy allows the {request.action} action")
+            return _because(request, f"because no VPC endpoint policy allows the {_action(request)} action")
     said = Effect.SILENT if resource_policy is None else resource_policy.evaluate(request)
     if said is Effect.DENY:
         return _because(request, "with an explicit deny in a resource-based policy")
-    if said is Effect.SILENT and request.principal == ANONYMOUS:
-        return "Access Denied"
+    if said is Effect.SILENT and (request.principal == ANONYMOUS or (service == "kms" and resource_policy is not None)):
+        return _because(request, f"because no resource-based policy allows the {_action(request)} action")
     return None
 
 
-def _because(request: Request, why: str) -> str:
+def locks_out(request: Request, policy: Policy) -> bool:
+    """Whether a key's new policy would keep this caller from changing it ever again (KMS API reference, "PutKeyPolicy": the lockout safety check; documented)."""
+    again = Request(principal=request.principal, account=request.account, action="kms:PutKeyPolicy", resource=request.resource, context=request.context)
+    return policy.evaluate(again) is not Effect.ALLOW
+
+
+def _because(request: Request, why: str) -> Refusal:
+    service = request.action.partition(":")[0]
     if request.principal == ANONYMOUS:
-        return "Access Denied"
-    return f'User: {request.principal} is not authorized to perform: {request.action} on resource: "{request.resource}" {why}'
+        return Refusal(code=ACCESS_DENIED, message="Access Denied" if service == "s3" else f"Access to the resource {request.resource} is denied.")
+    resource = f'"{request.resource}"' if service == "s3" else request.resource
+    return Refusal(code=ACCESS_DENIED, message=f"User: {request.principal} is not authorized to perform: {_action(request)} on resource: {resource} {why}")
 
 
-def denied(service: str, message: str, request_id: str) -> tuple[int, str, bytes]:
-    """Status, content type and body of a refusal: S3's XML with 403, the others' JSON with 400."""
-    return (403, "application/xml", xml_error("AccessDenied", message, request_id)) if service == "s3" else (400, "application/x-amz-json-1.0", json_error("AccessDeniedException", message))
-
-
-def xml_error(code: str, message: str, request_id: str) -> bytes:
-    """S3's error document (S3 API reference, "Error responses")."""
-    document = f'<?xml version="1.0" encoding="UTF-8"?>\n<Error><Code>{code}</Code><Message>{escape(message)}</Message><RequestId>{request_id}</RequestId><HostId>{request_id}</HostId></Error>'
-    return document.encode()
-
-
-def json_error(code: str, message: str) -> bytes:
-    """The JSON protocol's error document."""
-    return msgspec.json.encode({"__type": f"com.amazon.coral.service#{code}", "message": message})
+def _action(request: Request) -> str:
+    """As the service writes it: SQS in lower case (known, unconfirmed)."""
+    return request.action.lower() if request.action.startswith("sqs:") else request.action

@@ -4,11 +4,14 @@
     others     X-Amz-Target, or Action= of the query protocol              sqs:SendMessage       arn:aws:sqs:region:account:queue
 
 Sources: Service authorization reference, "Actions, resources, and condition keys for Amazon S3", "… DynamoDB", "… SQS", "… KMS" (documented).
-NOT MODELLED: the second permission of an action that needs two (CopyObject's source); a multi-object delete is asked once, of ``bucket/*``.
+NOT MODELLED: the second permission of an action that needs two (CopyObject's source, ReEncrypt's other key); a multi-object delete is asked once, of ``bucket/*``;
+a batch or transaction over several tables is asked of ``*``, and no table's policy judges it.
 """
 
 from __future__ import annotations
 
+import base64
+import binascii
 from collections.abc import Mapping
 from dataclasses import dataclass
 from urllib.parse import parse_qs, quote, unquote, urlsplit
@@ -26,21 +29,41 @@ VERBS: Mapping[str, str] = {"GET": "Get", "HEAD": "Get", "PUT": "Put", "POST": "
 BUCKET_ACTIONS: Mapping[str, str] = {"GET": "ListBucket", "HEAD": "ListBucket", "PUT": "CreateBucket", "DELETE": "DeleteBucket", "POST": "PutObject"}
 OBJECT_ACTIONS: Mapping[str, str] = {"GET": "GetObject", "HEAD": "GetObject", "PUT": "PutObject", "POST": "PutObject", "DELETE": "DeleteObject"}
 NO_RESOURCE = "*"
+ALIAS = "alias/"
+CHANGES = frozenset((
+    "s3:PutBucketPolicy", "s3:DeleteBucketPolicy", "s3:CreateBucket", "s3:DeleteBucket", "sqs:SetQueueAttributes", "sqs:AddPermission", "sqs:RemovePermission", "sqs:CreateQueue",
+    "sqs:DeleteQueue", "kms:PutKeyPolicy", "kms:CreateAlias", "kms:UpdateAlias", "kms:DeleteAlias", "dynamodb:PutResourcePolicy", "dynamodb:DeleteResourcePolicy", "dynamodb:CreateTable",
+    "dynamodb:DeleteTable",
+))  # fmt: skip
+"""Actions after which some resource-based policy may be another."""
+CREATIONS = frozenset(("s3:CreateBucket", "sqs:CreateQueue", "dynamodb:CreateTable"))
+"""Actions whose resource is not there yet, so that no policy of its own judges them."""
+KEY_ID_CHARACTERS = 36
+"""A ciphertext of the state begins with its key's id, so that Decrypt needs no KeyId."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AwsCall:
-    """`path` is the path-style target that the state understands; `bucket` is S3's, None elsewhere. `context` are condition keys of the call itself."""
+    """`path` is the path-style target that the state understands. `context` are condition keys of the call itself.
+
+    `holder` has the resource-based policy that judges it: a bucket, ``account/queue``, a key's id or alias, a table's ARN; None for none. `policy` is the document that
+    the call puts on something, None if it puts none.
+    """
 
     action: str
     resource: str
     path: str
-    bucket: str | None = None
-    changes_policy: bool = False
+    holder: str | None = None
+    policy: str | None = None
     context: Mapping[str, str]
 
+    @property
+    def changes_policy(self) -> bool:
+        """Whether some resource-based policy may be another afterwards."""
+        return self.action in CHANGES
 
-def s3_call(method: str, target: str, host: str, suffixes: tuple[str, ...]) -> AwsCall:
+
+def s3_call(method: str, target: str, host: str, suffixes: tuple[str, ...], body: bytes = b"") -> AwsCall:
     """The call of an S3 request, whether the bucket stands in the host's name or in the path."""
     parts = urlsplit(target)
     query = parse_qs(parts.query, keep_blank_values=True)
@@ -54,8 +77,8 @@ def s3_call(method: str, target: str, host: str, suffixes: tuple[str, ...]) -> A
     if not key and action in ("DeleteObject", "PutObject"):
         resource = f"arn:aws:s3:::{bucket}/*"
     context = {f"s3:{name}": query[name][0] for name in ("prefix", "delimiter", "max-keys") if action.startswith("List") and name in query}
-    changes = not key and (action in ("PutBucketPolicy", "DeleteBucketPolicy", "CreateBucket", "DeleteBucket"))
-    return AwsCall(action=f"s3:{action}", resource=resource, path=full, bucket=bucket, changes_policy=changes, context=context)
+    policy = body.decode("utf-8", "replace") if action == "PutBucketPolicy" else None
+    return AwsCall(action=f"s3:{action}", resource=resource, path=full, holder=None if action == "CreateBucket" else bucket, policy=policy, context=context)
 
 
 def _bucket_and_key(path: str, host: str, suffixes: tuple[str, ...]) -> tuple[str, str]:
@@ -96,25 +119,73 @@ def named_call(service: str, target: str, headers: Mapping[str, str], body: byte
     """The call of a DynamoDB, SQS or KMS request; header names are lower case. A request that names no action gets an action that no policy names."""
     named = headers.get("x-amz-target", "")
     if named:
-        return AwsCall(action=f"{service}:{named.rpartition('.')[2]}", resource=_resource(service, _fields(body), region, account), path=target, context={})
-    form = {name: values[0] for source in (urlsplit(target).query, body.decode("utf-8", "replace")) for name, values in parse_qs(source).items()}
-    return AwsCall(action=f"{service}:{form.get('Action', 'Unknown')}", resource=_resource(service, form, region, account), path=target, context={})
+        fields, action = _fields(body), named.rpartition(".")[2]
+    else:
+        fields = {name: values[0] for source in (urlsplit(target).query, body.decode("utf-8", "replace")) for name, values in parse_qs(source).items()}
+        action = str(fields.get("Action", "Unknown"))
+    resource = _resource(service, fields, region, account)
+    full = f"{service}:{action}"
+    holder = None if full in CREATIONS or resource == NO_RESOURCE else _holder(service, resource, account)
+    return AwsCall(action=full, resource=resource, path=target, holder=holder, policy=_policy(full, fields), context={})
 
 
-def _fields(body: bytes) -> dict[str, str]:
+def _fields(body: bytes) -> dict[str, object]:
     try:
         document = msgspec.json.decode(body)
     except msgspec.DecodeError:
         return {}
-    return {name: value for name, value in document.items() if isinstance(value, str)} if isinstance(document, dict) else {}
+    return document if isinstance(document, dict) else {}
 
 
-def _resource(service: str, fields: Mapping[str, str], region: str, account: str) -> str:
+def _resource(service: str, fields: Mapping[str, object], region: str, account: str) -> str:
     prefix = f"arn:aws:{service}:{region}:{account}:"
-    if service == "sqs" and (queue := fields.get("QueueUrl", fields.get("QueueName", "")).rpartition("/")[2]):
+    if service == "sqs" and (queue := _text(fields, "QueueUrl", "QueueName").rpartition("/")[2]):
         return prefix + queue
-    if service == "dynamodb" and (table := fields.get("TableName", "")):
+    if service == "dynamodb" and (table := _text(fields, "TableName", "ResourceArn") or _only_table(fields)):
         return table if table.startswith("arn:") else f"{prefix}table/{table}"
-    if service == "kms" and (key := fields.get("KeyId", "")):
-        return key if key.startswith("arn:") else prefix + (key if key.startswith("alias/") else f"key/{key}")
+    if service == "kms" and (key := _text(fields, "KeyId", "TargetKeyId") or _sealed_by(fields)):
+        return key if key.startswith("arn:") else prefix + (key if key.startswith(ALIAS) else f"key/{key}")
     return NO_RESOURCE
+
+
+def _holder(service: str, resource: str, account: str) -> str:
+    """What `services.aws.resource_policy` asks the state for."""
+    if service == "sqs":
+        return f"{account}/{resource.rpartition(':')[2]}"
+    if service == "dynamodb":
+        return resource.partition("/index/")[0].partition("/stream/")[0]
+    return resource if ALIAS in resource else resource.rpartition("/")[2]
+
+
+def _only_table(fields: Mapping[str, object]) -> str:
+    """The one table of a batch."""
+    items = fields.get("RequestItems")
+    return next(iter(items)) if isinstance(items, dict) and len(items) == 1 else ""
+
+
+def _sealed_by(fields: Mapping[str, object]) -> str:
+    """The key that a ciphertext names."""
+    try:
+        return base64.b64decode(_text(fields, "CiphertextBlob"), validate=True)[:KEY_ID_CHARACTERS].decode()
+    except (binascii.Error, UnicodeDecodeError):
+        return ""
+
+
+def _policy(action: str, fields: Mapping[str, object]) -> str | None:
+    """The policy that a call puts."""
+    if action in ("kms:PutKeyPolicy", "kms:CreateKey", "dynamodb:PutResourcePolicy"):
+        return _text(fields, "Policy") or None
+    if action == "dynamodb:CreateTable":
+        return _text(fields, "ResourcePolicy") or None
+    if action in ("sqs:SetQueueAttributes", "sqs:CreateQueue"):
+        attributes = fields.get("Attributes")
+        if isinstance(attributes, dict):
+            return _text(attributes, "Policy") or None
+        number = next((name.split(".")[1] for name, value in fields.items() if value == "Policy" and name.startswith("Attribute.") and name.endswith(".Name")), None)
+        return None if number is None else _text(fields, f"Attribute.{number}.Value") or None
+    return None
+
+
+def _text(fields: Mapping[str, object], *names: str) -> str:
+    """The first of some fields that is there."""
+    return next((value for name in names if isinstance(value := fields.get(name), str) and value), "")

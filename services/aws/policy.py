@@ -4,10 +4,11 @@
 
 A statement matches if its principal, action, resource and every condition match. A condition's values are alternatives for a positive operator;
 for a negated one (``StringNotEquals``) none of them may match, and an absent key satisfies it. ``…IfExists`` is satisfied by an absent key.
+``ForAnyValue:…`` is never satisfied by an absent key, ``ForAllValues:…`` always; no key here has more than one value, so there they are like the bare operator.
 Names of keys and actions ignore case, values and resources do not.
 Sources: IAM user guide, "Policy evaluation logic", "IAM JSON policy elements: Condition operators", "… Principal", "… Resource" (documented).
-NOT MODELLED: ForAllValues and ForAnyValue (no key here has several values), policy variables (``${aws:username}``), date and binary operators,
-the limits of size: such a policy is refused, not half understood.
+NOT MODELLED: keys of several values (``aws:TagKeys``, ``dynamodb:Attributes``: absent here), policy variables (``${aws:username}``), date and binary operators,
+the limits of size. A policy with variables or such operators is refused, not half understood.
 """
 
 from __future__ import annotations
@@ -24,6 +25,8 @@ import msgspec
 VERSIONS = ("2008-10-17", "2012-10-17")
 ELEMENTS = frozenset(("Sid", "Effect", "Principal", "NotPrincipal", "Action", "NotAction", "Resource", "NotResource", "Condition"))
 ACCOUNT_ROOT = re.compile(r"arn:aws:iam::([0-9]{12}):root")
+WHEN_ABSENT: Mapping[str, bool | None] = {"": None, "ForAnyValue": False, "ForAllValues": True}
+"""Set operators, and whether they hold for an absent key ("Multivalued context keys"; documented)."""
 ANONYMOUS = "anonymous"
 """The principal of an unsigned request: only ``*`` names it."""
 
@@ -51,10 +54,10 @@ class Request:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Condition:
-    """One operator on one key. `key` is lower case."""
+    """One operator on one key. `key` is lower case; `absent` is what an absent key means, None where the operator says."""
 
     operator: str
-    if_exists: bool
+    absent: bool | None
     key: str
     values: tuple[str, ...]
 
@@ -64,7 +67,7 @@ class Condition:
             return (value is None) == (self.values[0].lower() == "true")
         negated, matches = OPERATORS[self.operator]
         if value is None:
-            return negated or self.if_exists
+            return negated if self.absent is None else self.absent
         return any(matches(value, wanted) for wanted in self.values) != negated
 
 
@@ -169,12 +172,16 @@ def _conditions(written: object) -> list[Condition]:
         raise PolicyError("Condition is an object")
     found = []
     for name, keys in written.items():
-        operator = name.removesuffix("IfExists")
+        quantifier, _, bare = name.rpartition(":")
+        operator = bare.removesuffix("IfExists")
+        if quantifier not in WHEN_ABSENT or (quantifier and operator == "Null"):
+            raise PolicyError(f"condition operator {name!r} is unknown")
+        absent = True if operator != bare else WHEN_ABSENT[quantifier]
         if operator not in OPERATORS and operator != "Null":
             raise PolicyError(f"condition operator {name!r} is unknown or not modelled")
         if not isinstance(keys, dict):
             raise PolicyError(f"{name} is not an object")
-        found += [Condition(operator=operator, if_exists=name != operator, key=key.lower(), values=_checked(operator, _strings(values, key))) for key, values in keys.items()]
+        found += [Condition(operator=operator, absent=absent, key=key.lower(), values=_checked(operator, _strings(values, key))) for key, values in keys.items()]
     return found
 
 

@@ -4,7 +4,7 @@
     gateway endpoint ────── socket in its own namespace  ─┼─▶ whose call, what, by which way ─▶ may it? ─▶ services.aws_state
     interface endpoint ──── socket in its own namespace  ─┘      (the socket knows the endpoint)       └no─▶ AWS's error
 
-It holds nothing but a copy of buckets' policies, asked for again after each change: it can be killed at any time and loses nothing.
+It holds nothing but a copy of resource-based policies, asked for again after each change: it can be killed at any time and loses nothing.
 New doors in other namespaces need sockets that only a start can open: such a configuration ends the process, and its supervisor starts it again.
 NOT MODELLED: throttling; a call to another Region's endpoint is not redirected there.
 """
@@ -18,12 +18,14 @@ import time
 import uuid
 from dataclasses import dataclass, field
 
-from services.aws.authorisation import Way, context, denied, json_error, principal, refusal, xml_error
+from services.aws.authorisation import ACCESS_DENIED, Refusal, Way, context, locks_out, principal, refusal
 from services.aws.call import AwsCall, named_call, s3_call
 from services.aws.config import Config, Door
-from services.aws.policy import Policy, PolicyError, Request, parse
+from services.aws.errors import Answer, Protocol, access_denied, error, protocol
+from services.aws.policy import PolicyError, Request, parse
+from services.aws.resource_policy import ResourcePolicies
 from services.common.config import Listen, Tls
-from services.common.events import AWS_REQUEST
+from services.common.events import AWS_DATA_LOST, AWS_REQUEST
 from services.common.http.admission import ServerSettings
 from services.common.http.call import UpstreamRequest
 from services.common.http.exchange import Exchange
@@ -39,8 +41,14 @@ LARGEST_BODY_BYTES = 64 * 1024 * 1024
 ENDPOINT_IDLE_S = 350.0
 """A connection through an endpoint that is idle this long ends (facts: PrivateLink; secondary). The front closes it, where AWS's endpoint resets it."""
 STATE_RESPONSE_S = 60.0
-NOT_PASSED_ON = HOP_BY_HOP | {b"content-length", b"date", b"server"}
+LIFE = b"x-testbed-life"
+"""Header of the state's answers: another value, and it is another process, with nothing of what the one before held."""
+NOT_PASSED_ON = HOP_BY_HOP | {b"content-length", b"date", b"server", LIFE}
 SECURE, PLAIN = "https", "http"
+MALFORMED = {
+    "s3": ("MalformedPolicy", ""), "kms": ("MalformedPolicyDocument", ""), "dynamodb": ("Validation", ""), "sqs": ("InvalidAttributeValue", "Invalid value for the parameter Policy."),
+}  # fmt: skip
+"""What each service says to a policy that is none: its code, and its words where they say nothing of the policy."""
 
 
 class Front:
@@ -51,11 +59,12 @@ class Front:
         self.runtime = runtime
         self.tasks = tasks
         self.doors_changed = asyncio.Event()
-        self._policies: dict[str, str | None] = {}
+        self.policies = ResourcePolicies(config.region, self.ask)
         self._servers: list[asyncio.Server] = []
         destination = Destination(host=str(config.state.address), port=config.state.port, timeouts=Timeouts(response_s=STATE_RESPONSE_S))
         self._state = UpstreamPool(destination, tasks)
         self._applications: dict[tuple[str, str], Application] = {}
+        self._life: bytes | None = None
 
     async def open(self) -> None:
         """Listen at every door."""
@@ -76,29 +85,24 @@ class Front:
             for scheme in (SECURE, PLAIN):
                 self._applications[_key(door), scheme].door = door
 
-    async def bucket_policy(self, bucket: str) -> Policy | None:
-        """The bucket's policy, None if it has none (or there is no such bucket: the state will say so)."""
-        if bucket not in self._policies:
-            response = await self.ask("s3", UpstreamRequest(b"GET", f"/{bucket}?policy".encode(), [(b"Host", self._host("s3"))]), SECURE)
-            self._policies[bucket] = response.body.decode() if response.head.status == 200 else None
-        text = self._policies[bucket]
-        return None if text is None else parse(text)
-
-    def forget_policy(self, bucket: str) -> None:
-        """It may have changed."""
-        self._policies.pop(bucket, None)
-
-    async def ask(self, service: str, request: UpstreamRequest, scheme: str) -> WholeResponse:
+    async def ask(self, service: str, request: UpstreamRequest, scheme: str = SECURE) -> WholeResponse:
         """The state's answer. Raises UpstreamError."""
         request.headers += [(b"X-Testbed-Service", service.encode()), (b"X-Testbed-Scheme", scheme.encode())]
-        return await self._state.fetch(request)
+        response = await self._state.fetch(request)
+        self._note_life(response.head.fields.get(LIFE))
+        return response
 
-    def _host(self, service: str) -> bytes:
-        return f"{service}.{self.config.region}.amazonaws.com".encode()
+    def _note_life(self, life: bytes | None) -> None:
+        """A state that has been started again is empty: say so, and trust nothing that was known of the one before."""
+        if self._life not in (None, life):
+            log.warning("the data of S3, DynamoDB, SQS and KMS in %s are lost: the process that held them was started again", self.config.region)
+            self.runtime.events.emit(AWS_DATA_LOST, region=self.config.region)
+            self.policies.forget_all()
+        self._life = life
 
     def s3_host(self) -> bytes:
         """The name under which the state is asked for S3, whatever the client called it."""
-        return self._host("s3")
+        return f"s3.{self.config.region}.amazonaws.com".encode()
 
     async def _listen(self, listen: Listen, application: Application, tls: ssl.SSLContext | None) -> None:
         settings = ServerSettings(idle_timeout_s=self.runtime.scaled(ENDPOINT_IDLE_S))
@@ -127,8 +131,9 @@ class Application:
             exchange.events = _Gathering(self, exchange, [exchange.body])
 
     def refuse(self, connection: ServerConnection, status: int, reason: str) -> tuple[Headers, bytes]:
-        body = xml_error("BadRequest", reason, _request_id()) if self.door.service == "s3" else json_error("ValidationException", reason)
-        return [(b"Content-Type", b"application/xml" if self.door.service == "s3" else b"application/x-amz-json-1.0")], body
+        code, spoken = ("BadRequest", Protocol.XML) if self.door.service == "s3" else ("Validation", Protocol.JSON)
+        answer = error(self.door.service, spoken, status, code, reason, _request_id())
+        return list(answer.headers), answer.body
 
     def gathered(self, exchange: Exchange, body: bytes) -> None:
         """The whole body is there."""
@@ -137,42 +142,49 @@ class Application:
 
     async def _answer(self, exchange: Exchange, body: bytes) -> None:
         begun, request_id = time.perf_counter(), _request_id()
+        service, spoken = self.door.service, protocol(self.door.service, exchange.head.fields.get(b"x-amz-target", b"").decode("latin-1"))
         call = self._call(exchange, body)
-        why = None
+        why: Refusal | None = None
         try:
-            why = await self._refusal(exchange, call)
+            request = self._request(exchange, call)
+            why = await self._refusal(request, call)
             if why is not None:
-                _send(exchange, *denied(self.door.service, why, request_id), request_id)
-            elif (malformed := _malformed_policy(call, body)) is not None:
-                _send(exchange, 400, "application/xml", xml_error("MalformedPolicy", malformed, request_id), request_id)
+                denied = why.code == ACCESS_DENIED
+                _send(exchange, access_denied(service, spoken, why.message, request_id) if denied else error(service, spoken, 400, why.code, why.message, request_id), request_id)
+            elif (malformed := _malformed_policy(call, request)) is not None:
+                code, words = MALFORMED[service]
+                _send(exchange, error(service, spoken, 400, code, words or malformed, request_id), request_id)
             else:
                 await self._pass_on(exchange, call, body)
-        except UpstreamError as error:
-            log.warning("the state does not answer: %s", error)
-            _send(exchange, 503, "application/xml", xml_error("ServiceUnavailable", "Please reduce your request rate.", request_id), request_id)
+        except UpstreamError as fault:
+            log.warning("the state does not answer: %s", fault)
+            _send(exchange, error(service, spoken, 503, "ServiceUnavailable", "Please reduce your request rate.", request_id), request_id)
         finally:
-            if call.changes_policy and call.bucket is not None:
-                self.front.forget_policy(call.bucket)
+            if call.changes_policy:
+                self.front.policies.forget(service)
         self.front.runtime.events.emit(
-            AWS_REQUEST, request_id=request_id, region=self.front.config.region, aws_service=self.door.service, action=call.action, resource=call.resource, status=exchange.status,
-            endpoint=self.door.endpoint, vpc=self.door.vpc, peer=exchange.peer, local=exchange.connection.local, refused=why, duration_ms=round((time.perf_counter() - begun) * 1000, 3),
+            AWS_REQUEST, request_id=request_id, region=self.front.config.region, aws_service=service, action=call.action, resource=call.resource, status=exchange.status,
+            endpoint=self.door.endpoint, vpc=self.door.vpc, peer=exchange.peer, local=exchange.connection.local, refused=None if why is None else why.message,
+            duration_ms=round((time.perf_counter() - begun) * 1000, 3),
         )  # fmt: skip
 
     def _call(self, exchange: Exchange, body: bytes) -> AwsCall:
         head, config = exchange.head, self.front.config
         target = head.target.decode("latin-1")
         if self.door.service == "s3":
-            return s3_call(head.method.decode(), target, head.fields.get(b"host", b"").decode("latin-1"), config.host_suffixes)
+            return s3_call(head.method.decode(), target, head.fields.get(b"host", b"").decode("latin-1"), config.host_suffixes, body)
         fields = {name.decode("latin-1"): value.decode("latin-1") for name, value in head.fields.items()}
         return named_call(self.door.service, target, fields, body, config.region, config.account)
 
-    async def _refusal(self, exchange: Exchange, call: AwsCall) -> str | None:
+    def _request(self, exchange: Exchange, call: AwsCall) -> Request:
         head, account = exchange.head, self.front.config.account
         caller = principal(head.fields.get(b"authorization", b"").decode("latin-1"), head.target.partition(b"?")[2].decode("latin-1"), account)
         way = Way(source=exchange.peer.rpartition(":")[0], secure=self.scheme == SECURE, endpoint=self.door.endpoint, vpc=self.door.vpc)
-        request = Request(principal=caller, account=account, action=call.action, resource=call.resource, context=context(way, caller, account, call.context))
+        return Request(principal=caller, account=account, action=call.action, resource=call.resource, context=context(way, caller, account, call.context))
+
+    async def _refusal(self, request: Request, call: AwsCall) -> Refusal | None:
         own = None if self.door.policy is None else parse(self.door.policy)
-        resource = None if call.bucket is None or call.action == "s3:CreateBucket" else await self.front.bucket_policy(call.bucket)
+        resource = None if call.holder is None else await self.front.policies.of(self.door.service, call.holder)
         return refusal(request, own, resource)
 
     async def _pass_on(self, exchange: Exchange, call: AwsCall, body: bytes) -> None:
@@ -201,7 +213,9 @@ class _Gathering:
         self.size += len(body)
         if self.size > LARGEST_BODY_BYTES:
             self.exchange.close_after()
-            _send(self.exchange, 400, "application/xml", xml_error("EntityTooLarge", "Your proposed upload exceeds the maximum allowed size", _request_id()), _request_id())
+            service, request_id = self.application.door.service, _request_id()
+            spoken = protocol(service, self.exchange.head.fields.get(b"x-amz-target", b"").decode("latin-1"))
+            _send(self.exchange, error(service, spoken, 400, "EntityTooLarge", "Your proposed upload exceeds the maximum allowed size", request_id), request_id)
         elif ended:
             self.application.gathered(self.exchange, b"".join(self.parts))
 
@@ -237,20 +251,22 @@ def _server_context(tls: Tls) -> ssl.SSLContext:
     return made
 
 
-def _malformed_policy(call: AwsCall, body: bytes) -> str | None:
-    """What is wrong with a policy that is about to be put on a bucket: S3 refuses it, and so nothing here has to understand it later."""
-    if call.action != "s3:PutBucketPolicy":
+def _malformed_policy(call: AwsCall, request: Request) -> str | None:
+    """What is wrong with a policy that is about to be put on something: AWS refuses it, and so nothing here has to understand it later."""
+    if call.policy is None:
         return None
     try:
-        parse(body.decode("utf-8", "replace"))
-    except PolicyError as error:
-        return str(error)
+        policy = parse(call.policy)
+    except PolicyError as fault:
+        return str(fault)
+    if call.action.startswith("kms:") and locks_out(request, policy):
+        return "The new key policy will not allow you to update the key policy in the future."
     return None
 
 
-def _send(exchange: Exchange, status: int, content_type: str, body: bytes, request_id: str) -> None:
+def _send(exchange: Exchange, answer: Answer, request_id: str) -> None:
     if not exchange.finished:
-        exchange.respond(status, [(b"Content-Type", content_type.encode()), (b"x-amz-request-id", request_id.encode()), (b"x-amzn-RequestId", request_id.encode())], body)
+        exchange.respond(answer.status, [*answer.headers, (b"x-amz-request-id", request_id.encode()), (b"x-amzn-RequestId", request_id.encode())], answer.body)
 
 
 def _request_id() -> str:

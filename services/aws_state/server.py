@@ -1,6 +1,7 @@
 """S3, DynamoDB, SQS and KMS of one Region, as moto does them: what buckets, tables, queues and keys hold lives in this process.
 
-It is asked by `services.aws` alone, which has decided who may. Its death loses the Region's data, as nothing on AWS would: killing it is no experiment.
+It is asked by `services.aws` alone, which has decided who may. Clients meet the front, whose death loses nothing. The death of this process loses the Region's data,
+as nothing on AWS would: it is back with the topology's buckets, and each answer bears the number of its life, by which the front sees and says that it is another one.
 moto is imported here and nowhere else, after the fork, so that no other daemon carries its memory.
 """
 
@@ -10,6 +11,7 @@ import asyncio
 import importlib
 import logging
 import os
+import secrets
 import threading
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any
@@ -22,18 +24,24 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 SERVICES = ("dynamodb", "kms", "s3", "sqs")
+LIFE = "X-Testbed-Life"
 WsgiApplication = Callable[[dict[str, Any], Any], Iterable[bytes]]
 
 
 class Dispatch:
     """A WSGI application for each service; the front says which is meant, and whether its client used TLS (addresses of queues begin with it)."""
 
-    def __init__(self, applications: dict[str, WsgiApplication]) -> None:
+    def __init__(self, applications: dict[str, WsgiApplication], life: str) -> None:
         self._applications = applications
+        self._life = (LIFE, life)
 
     def __call__(self, environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
         environ["wsgi.url_scheme"] = environ.get("HTTP_X_TESTBED_SCHEME", "https")
-        return self._applications[environ["HTTP_X_TESTBED_SERVICE"]](environ, start_response)
+
+        def start(status: str, headers: list[tuple[str, str]], *more: Any) -> Any:
+            return start_response(status, [*headers, self._life], *more)
+
+        return self._applications[environ["HTTP_X_TESTBED_SERVICE"]](environ, start)
 
 
 async def serve(config: Config, runtime: Runtime) -> None:
@@ -54,7 +62,7 @@ def _make(config: Config, runtime: Runtime) -> BaseWSGIServer:
     application = importlib.import_module("moto.moto_server.werkzeug_app")
     serving = importlib.import_module("werkzeug.serving")
     logging.getLogger("werkzeug").setLevel(logging.WARNING)
-    dispatch = Dispatch({service: moto.create_backend_app(service) for service in SERVICES})
+    dispatch = Dispatch({service: moto.create_backend_app(service) for service in SERVICES}, secrets.token_hex(8))
     _leave_permission_to_the_front()
     _seed(config)
     sock = runtime.socket_for(config.listen)

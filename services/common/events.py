@@ -30,6 +30,8 @@ APP_REQUEST = "app_request"
 AWS_REQUEST = "aws_request"
 """A Region's S3, DynamoDB, SQS or KMS, one request done: request_id, region, aws_service, action, resource, status, endpoint (None: over the internet), vpc, peer, local,
 refused (why, or None), duration_ms."""
+AWS_DATA_LOST = "aws_data_lost"
+"""A Region's S3, DynamoDB, SQS and KMS have lost what they held, because the process that held it was started again: region."""
 METADATA_REQUEST = "metadata_request"
 """Instance metadata, one request done: instance (None: nobody's address), method, uri, status, peer, hops (IP TTL of a token's packets, else None)."""
 FLOW_LOG_RECORD = "flow_log_record"

@@ -6,17 +6,22 @@
             in_ok     the receiver's ACL and groups have passed it
     kind    syn, synack, fin, rst, tcp (any other), udp, other
 
-Counters only grow; an element that has been idle is forgotten, and a ruleset that is loaded anew begins at zero, so `Deltas` takes a smaller count for a new one.
+Of an interface that forwards for others, ``out_try`` and ``in_ok`` are counted in its port's namespace, where its groups are asked; so there is a reader for each
+namespace. Counters only grow; an element that has been idle is forgotten, and a ruleset that is loaded anew begins at zero, so `Deltas` takes a smaller count for a new one.
 Source: Linux, include/uapi/linux/netfilter/nf_tables.h.
 """
 
 from __future__ import annotations
 
+import ctypes
+import fcntl
+import os
 import select
 import socket
 import struct
+import threading
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from ipaddress import IPv4Address
 
 PLACES = ("out_try", "out_ok", "in_try", "in_ok")
@@ -34,6 +39,9 @@ ELEMENT_KEY, ELEMENT_EXPRESSION, ELEMENT_EXPRESSIONS = 1, 7, 11
 EXPRESSION_DATA, COUNTER_BYTES, COUNTER_PACKETS = 2, 1, 2
 PATIENCE_MS = 1000
 NAME_BYTES = 16
+GET_NAMESPACE_OF_SOCKET = 0x894C
+"""SIOCGSKNS (include/uapi/linux/sockios.h)."""
+_LIBC = ctypes.CDLL(None, use_errno=True)
 MOST_REMEMBERED = 500_000
 """Counters of flows, some of them long gone."""
 
@@ -65,11 +73,51 @@ def set_name(place: str, kind: str) -> str:
     return f"flow_log_{place}_{kind}"
 
 
-def read(sock: socket.socket, table: str) -> Snapshot:
-    """All counters now. Raises TimeoutError if the kernel does not answer; sets that are not there (a ruleset is being replaced) count nothing."""
-    return {
-        (place, kind, _flow(key, kind)): count for place in PLACES for kind in KINDS for key, count in _elements(sock, table, set_name(place, kind))
-    }
+class Reader:
+    """Reads the counters of one namespace: the calling thread's, or that of `inside`, any socket there. `devices` names its devices as the records do (None: as they are)."""
+
+    def __init__(self, table: str, inside: socket.socket | None = None, devices: dict[str, str] | None = None) -> None:
+        self._table = table
+        self._devices = devices
+        self._socket = _netlink() if inside is None else _netlink_beside(inside)
+
+    def read(self) -> Snapshot:
+        """All counters now. Raises TimeoutError if the kernel does not answer; sets that are not there (a ruleset is being replaced) count nothing."""
+        counted = ((place, kind, _flow(key, kind), count) for place in PLACES for kind in KINDS for key, count in _elements(self._socket, self._table, set_name(place, kind)))
+        if self._devices is None:
+            return {(place, kind, flow): count for place, kind, flow, count in counted}
+        return {(place, kind, replace(flow, device=self._devices[flow.device])): count for place, kind, flow, count in counted if flow.device in self._devices}
+
+    def close(self) -> None:
+        """Read no more."""
+        self._socket.close()
+
+
+def _netlink() -> socket.socket:
+    sock = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, NETLINK_NETFILTER)
+    sock.bind((0, 0))
+    return sock
+
+
+def _netlink_beside(inside: socket.socket) -> socket.socket:
+    """A netlink socket in the network namespace of another socket. A namespace is the thread's, hence a thread of its own."""
+    made: list[socket.socket] = []
+
+    def enter() -> None:
+        namespace = fcntl.ioctl(inside.fileno(), GET_NAMESPACE_OF_SOCKET, 0)
+        try:
+            if _LIBC.setns(namespace, 0) != 0:
+                raise OSError(ctypes.get_errno(), "cannot enter the namespace of a port")
+            made.append(_netlink())
+        finally:
+            os.close(namespace)
+
+    thread = threading.Thread(target=enter, name="port")
+    thread.start()
+    thread.join()
+    if not made:
+        raise OSError("the counters of a port cannot be read")
+    return made[0]
 
 
 class Deltas:

@@ -3,19 +3,19 @@
 Source: VPC user guide, "Flow log records" (documented): tcp-flags are OR-ed over the interval, a SYN-ACK counts 18; srcaddr and dstaddr show the interface's own primary
 address where it only passes a packet on, the packet's real ends are in pkt-srcaddr and pkt-dstaddr; traffic-path is told of outward traffic only.
 Start and end of a record are those of its interval (AWS: of its first and last packet within the interval; assumed to be near enough).
-NOT MODELLED: pkt-src-aws-service and pkt-dst-aws-service, sublocations (always ``-``); packets are what the kernel forwards, which merges segments of bulk TCP.
+NOT MODELLED: sublocations (always ``-``: there are no Outposts or Local Zones here); packets are what the kernel forwards, which merges segments of bulk TCP.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from ipaddress import IPv4Address
 
 from services.flow_log.config import Config, Interface
 from services.flow_log.counters import TCP_KINDS, Flow, Snapshot
 
 ACCEPT, REJECT = "ACCEPT", "REJECT"
 INGRESS, EGRESS = "ingress", "egress"
-WITHIN_VPC, PEERING = 1, 4
 NOTHING = "-"
 VERSIONS = {3: ("vpc-id", "subnet-id", "instance-id", "tcp-flags", "type", "pkt-srcaddr", "pkt-dstaddr"), 4: ("region", "az-id", "sublocation-type", "sublocation-id"),
             5: ("pkt-src-aws-service", "pkt-dst-aws-service", "flow-direction", "traffic-path")}
@@ -73,12 +73,15 @@ def _of_record(record: Record, interface: Interface, config: Config) -> dict[str
         source = interface.address
     if record.direction == INGRESS and destination not in interface.addresses:
         destination = interface.address
-    path: object = NOTHING
-    if record.direction == EGRESS:
-        inside, peer = (any(flow.destination in network for network in networks) for networks in (config.networks, config.peered))
-        path = (WITHIN_VPC if inside else PEERING if peer else interface.outside_path) or NOTHING
+    way = next((way for way in interface.ways if flow.destination in way.network), None) if record.direction == EGRESS else None
     return {
         "srcaddr": source, "dstaddr": destination, "srcport": flow.source_port, "dstport": flow.destination_port, "protocol": flow.protocol, "packets": record.packets,
         "bytes": record.octets, "action": record.action, "tcp-flags": record.tcp_flags, "type": "IPv4", "pkt-srcaddr": flow.source, "pkt-dstaddr": flow.destination,
-        "flow-direction": record.direction, "traffic-path": path,
+        "flow-direction": record.direction, "traffic-path": NOTHING if way is None else way.path or NOTHING,
+        "pkt-src-aws-service": _service(flow.source, config), "pkt-dst-aws-service": _service(flow.destination, config),
     }
+
+
+def _service(address: IPv4Address, config: Config) -> str:
+    """The AWS service that has an address."""
+    return next((service.name for service in config.services if address in service.network), NOTHING)

@@ -6,14 +6,14 @@ Counters are read several times in an interval, since a change of rules sets the
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
-import socket
 import time
 
 from services.common.events import FLOW_LOG_RECORD
 from services.common.runtime import Runtime
 from services.flow_log.config import Config, Interface, Log
-from services.flow_log.counters import NETLINK_NETFILTER, Count, Deltas, Snapshot, read
+from services.flow_log.counters import Count, Deltas, Reader, Snapshot
 from services.flow_log.record import empty_line, line, records
 
 log = logging.getLogger(__name__)
@@ -59,13 +59,13 @@ async def serve(config: Config, runtime: Runtime) -> None:
     windows = {interval: Window(interval, runtime.scaled(interval)) for interval in (*intervals, 60, 600)}
     pause_s = min(MOST_PAUSE_S, runtime.scaled(min(intervals, default=60)) / READS_PER_INTERVAL)
     deltas = Deltas()
-    with socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, NETLINK_NETFILTER) as netlink:
-        netlink.bind((0, 0))
-        deltas.of(read(netlink, config.table))
+    with contextlib.ExitStack() as open_readers:
+        readers = [open_readers.enter_context(contextlib.closing(reader)) for reader in _readers(config, runtime)]
+        deltas.of(_read(readers))
         runtime.ready()
         while True:
             await asyncio.sleep(pause_s)
-            snapshot = read(netlink, current[0].table)
+            snapshot = _read(readers)
             grown = deltas.of(snapshot)
             full = _is_full(snapshot)
             for window in windows.values():
@@ -73,6 +73,24 @@ async def serve(config: Config, runtime: Runtime) -> None:
                 if window.is_over:
                     _write(window, current[0], runtime)
                     window.restart()
+
+
+def _readers(config: Config, runtime: Runtime) -> list[Reader]:
+    """One for the fabric, one for each port."""
+    found = [Reader(config.table)]
+    for interface in config.interfaces:
+        if interface.port is not None:
+            with runtime.socket_for(interface.port.at) as inside:
+                found.append(Reader(config.table, inside, {interface.port.device: interface.device}))
+    return found
+
+
+def _read(readers: list[Reader]) -> Snapshot:
+    """The counters of all namespaces."""
+    found: Snapshot = {}
+    for reader in readers:
+        found |= reader.read()
+    return found
 
 
 def _is_full(snapshot: Snapshot) -> bool:

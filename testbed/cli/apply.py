@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from dataclasses import fields
 
 import click
@@ -24,6 +25,7 @@ def command(lab_name: str | None, source: str | None, as_json: bool) -> None:
     from testbed.compile import compile_plan
     from testbed.resolve import resolve
 
+    gc.disable()  # this process ends soon, and thousands of rules are many objects to look through
     lab = attached(lab_name)
     wanted = source or lab.topology_source
     if not wanted:

@@ -58,7 +58,7 @@ def command(suites: tuple[str, ...], as_json: bool) -> int:
 
 
 def _measured(suite: str) -> list[Row]:
-    sys.path.insert(0, str(DIRECTORY))
+    sys.path[:0] = [str(DIRECTORY), str(DIRECTORY.parents[1])]
     spec = importlib.util.spec_from_file_location(suite, DIRECTORY / f"{suite}.py")
     if spec is None or spec.loader is None:
         raise BadSource(f"{suite} is not Python", "see tests/benchmarks")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from ipaddress import IPv4Address
 from typing import TYPE_CHECKING
 
@@ -28,15 +29,17 @@ if TYPE_CHECKING:
 def command(lab_name: str | None, source: str, destination: str, port: int | None, protocol: str, as_json: bool) -> int:
     """Send a real probe and tell which rules judged it, and which one decided; then ask the model the same. Exit 1 if the two disagree.
 
-    SRC is a node; DST a node or an address.
+    SRC is a node; DST a node, an address, or a name that SRC can resolve.
 
     \b
     testbed explain client shop-db --port 5432
     testbed explain web-a shop-db --port 5432
     testbed explain web-a 8.8.8.8 --proto icmp
+    testbed explain app s3.eu-west-1.amazonaws.com
     """
     from testbed.cli.output import console, print_json
 
+    gc.disable()  # this process ends soon, and thousands of rules are many objects to look through
     explanation = explained(attached(lab_name), source, destination, protocol, port)
     if as_json:
         print_json(explanation)
@@ -54,7 +57,7 @@ def explained(lab: RemoteLab, source: str, destination: str, protocol: str, port
     from testbed.resolve import resolve
 
     node_of(lab.plan, source)
-    address = address_named(lab, destination)
+    address = address_named(lab, source, destination)
     chosen = Protocol(protocol)
     wanted = 0 if chosen is Protocol.ICMP else port or (443 if chosen is Protocol.TCP else 53)
     try:
@@ -63,14 +66,21 @@ def explained(lab: RemoteLab, source: str, destination: str, protocol: str, port
         raise BadSource(str(error), "name a user, an instance or another node with an interface in a VPC") from error
 
 
-def address_named(lab: LabView, destination: str) -> IPv4Address:
-    """The address of a node, or the address itself. Raises `BadSource`."""
+def address_named(lab: LabView, source: str, destination: str) -> IPv4Address:
+    """The address of a node, the address itself, or what `source` resolves the name to. Raises `BadSource`."""
+    from testbed.observe.nodes import LabNode
     from testbed.observe.places import address_of
 
     try:
         return IPv4Address(destination)
     except ValueError:
-        address = address_of(lab.plan, node_of(lab.plan, destination).name)
+        pass
+    if "." in destination and all(node.name != destination for node in lab.plan.nodes):
+        try:
+            return LabNode(lab, source).resolved(destination)
+        except LookupError as error:
+            raise BadSource(str(error), f"name a node or an address, or look with: testbed exec {source} -- dig {destination}") from error
+    address = address_of(lab.plan, node_of(lab.plan, destination).name)
     if address is None:
         raise BadSource(f"{destination} has no address of its own", "name another node, or an address")
     return address

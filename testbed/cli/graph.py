@@ -12,13 +12,13 @@ from testbed.cli.exits import Told
 
 @click.command("graph")
 @click.argument("source", metavar="NAME|FILE.py[:FUNCTION]")
-@click.option("-o", "--output", "form", type=click.Choice(("svg", "dot", "mermaid")), default="svg", show_default=True)
+@click.option("-o", "--output", "form", type=click.Choice(("svg", "dot", "mermaid")), help="svg by default; mermaid, which is text, on a terminal.")
 @click.option("-w", "--write", "path", type=click.Path(dir_okay=False, path_type=Path), help="A file instead of stdout.")
-def command(source: str, form: str, path: Path | None) -> None:
+def command(source: str, form: str | None, path: Path | None) -> None:
     """Draw a topology: its VPCs, subnets and cities, and what joins them. Nothing is started.
 
     \b
-    testbed graph web_app > web_app.svg
+    testbed graph web_app -w web_app.svg
     testbed graph web_app -o mermaid
     """
     from testbed.cli.source import load
@@ -26,6 +26,7 @@ def command(source: str, form: str, path: Path | None) -> None:
     from testbed.observe import graph
     from testbed.resolve import resolve
 
+    form = form or ("mermaid" if path is None and sys.stdout.isatty() else "svg")
     plan = compile_plan(resolve(load(source)))
     try:
         drawing = graph.svg(plan) if form == "svg" else (graph.dot(plan) if form == "dot" else graph.mermaid(plan)).encode()

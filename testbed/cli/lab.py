@@ -144,14 +144,21 @@ def hint(folder: Path | None, step: int | None) -> None:
 @desk_argument
 @click.option("--stage", type=click.IntRange(0), default=0, show_default=True, help="0 is the beginning; N is as if the steps up to N were done.")
 def reset(folder: Path | None, stage: int) -> None:
-    """Set topology.py and the running lab back to a stage; your own file is kept as topology.py.before. Answers stay."""
+    """Set topology.py and the lab back to a stage; your own file is kept as topology.py.before. Answers stay.
+
+    The lab is started anew: no connection, translation or counter of what you did before is left in it.
+    """
     from testbed.cli.output import remarks
+    from testbed.engine import remote
 
     desk = _desk(folder)
     last = desk.exercise.steps - 1
     if stage > last:
         raise BadSource(f"{desk.exercise.name} has no stage {stage} to begin from", f"the last one is {last}")
-    _change(desk, stage)
+    desk.write_topology(stage)
+    if desk.lab_name in remote.running():
+        remote.end(desk.lab_name)
+    _up(desk)
     desk.record(resets=desk.result.resets + 1, reset_to=max(stage, desk.result.reset_to or 0))
     remarks().print(f"[green]reset[/green] {desk.lab_name} to stage {stage}; what topology.py was is in topology.py.before")
 
@@ -167,7 +174,7 @@ def solve(folder: Path | None, yes: bool) -> None:
     desk = _desk(folder)
     if not yes:
         click.confirm(f"This solves {desk.lab_name}, and its result will say so. Go on?", abort=True)
-    _change(desk, desk.exercise.steps)
+    _change(desk)
     desk.write_answers(truths(desk.variant, _checked(desk)))
     desk.record(solved=True)
     remarks().print(f"[green]solved[/green] {desk.lab_name}; what topology.py was is in topology.py.before")
@@ -263,11 +270,11 @@ def _up(desk: Desk) -> RemoteLab:
         return remote.launch(plan, desk.lab_name, str(desk.topology), told)
 
 
-def _change(desk: Desk, stage: int) -> None:
-    """Put a stage's topology into the folder and into the lab, which is started if it does not run."""
+def _change(desk: Desk) -> None:
+    """Put the model solution into the folder and into the lab, which is started if it does not run. Its connections go on, as with `testbed apply`."""
     from testbed.engine import remote
 
-    desk.write_topology(stage)
+    desk.write_topology(desk.exercise.steps)
     _, plan = _compiled(desk)
     if desk.lab_name in remote.running():
         remote.attach(desk.lab_name).apply(plan)
@@ -307,9 +314,12 @@ def _show(variant: Variant, screen: Console, titles: tuple[str, ...] | None, ste
 
 
 def _show_result(result: Result, screen: Console) -> None:
+    """Step by step: what holds, what does not, and what a packet met. Evidence that was told before is not told again."""
     from rich.markup import escape
+    from rich.padding import Padding
 
     step = 0
+    told: set[str] = set()
     for mark in result.marks:
         if mark.step != step:
             step = mark.step
@@ -317,8 +327,10 @@ def _show_result(result: Result, screen: Console) -> None:
         waits = mark.passed and mark.earned < mark.points
         sign = "[yellow]~[/]" if waits else "[green]v[/]" if mark.passed else "[red]x[/]"
         screen.print(f"  {sign} {mark.earned}/{mark.points}  {escape(mark.title)}{' [yellow](counts once what should pass in this step does)[/]' if waits else ''}")
-        for told in filter(None, (mark.detail, mark.evidence)):
-            screen.print(f"         [dim]{escape(told)}[/]")
+        for words in filter(None, (mark.detail, "as above" if mark.evidence in told else mark.evidence)):
+            screen.print(Padding(f"[dim]{escape(words)}[/]", (0, 0, 0, 9), expand=False))
+        if mark.evidence:
+            told.add(mark.evidence)
     done = result.points == result.out_of
     screen.print(f"[bold {'green' if done else 'yellow'}]{result.points} of {result.out_of} points[/]{'' if done else '   a hint: testbed lab hint'}")
 

@@ -30,7 +30,8 @@ def command(gateway: str, lab_name: str | None, as_json: bool) -> None:
         return
     from rich.table import Table
 
-    table = Table(box=None, pad_edge=False, title=f"{gateway} ({NAMESPACE}), since the lab began", title_justify="left")
+    console().print(f"{gateway} ({NAMESPACE}), since the lab began")
+    table = Table(box=None, pad_edge=False)
     table.add_column("metric")
     table.add_column("value", justify="right")
     for name, value in values.items():

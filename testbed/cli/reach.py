@@ -55,7 +55,7 @@ def command(lab_name: str | None, port: int, protocol: str, live: bool, as_json:
             said, done = ("passes", "does not") if difference.model_passes else (f"is dropped by {difference.origin}", "passes")
             screen.print(f"[bold white on red] THE MODEL DISAGREES [/] {difference.source} -> {difference.destination}: it {said}, the packet {done}.")
         if live and not found:
-            screen.print(f"[dim]Checked with packets: {len(matrix.names) * (len(matrix.names) - 1)} pairs, no difference.[/]")
+            screen.print(f"[dim]Checked with packets: {len(matrix.sources) * (len(matrix.names) - 1)} pairs, no difference.[/]")
     return FAILED if found else OK
 
 
@@ -68,7 +68,8 @@ def show(matrix: Reach, screen: Console) -> None:
     rows = [members[0] for members in matrix.groups] if alike else list(range(len(matrix.names)))
     sizes = {members[0]: len(members) for members in matrix.groups}
     port = f" port {matrix.port}" if matrix.port else ""
-    table = Table(title=f"{matrix.protocol}{port}: from the row to the column", box=None, title_justify="left", padding=(0, 1))
+    screen.print(f"{matrix.protocol}{port}: from the row to the column")
+    table = Table(box=None, padding=(0, 1))
     table.add_column()
     for number, _ in enumerate(rows, start=1):
         table.add_column(str(number), justify="center")
@@ -80,6 +81,8 @@ def show(matrix: Reach, screen: Console) -> None:
             fate = matrix.fates[matrix.cells[row][column]]
             if row == column:
                 cells.append("[dim].[/]")
+            elif not matrix.begins[row]:
+                cells.append("")
             elif fate.passes:
                 cells.append("[green]+[/]")
             else:
@@ -89,5 +92,7 @@ def show(matrix: Reach, screen: Console) -> None:
         table.add_row(f"{number} {escape(name)}", *cells)
     screen.print(table)
     screen.print("[dim]+ passes; dropped by G security group, A network ACL, R route, N NAT gateway, I internet gateway or internet, P peering; < on its way back[/]")
+    if not all(matrix.begins[row] for row in rows):
+        screen.print("[dim]an empty row never begins a connection: endpoints and network load balancers[/]")
     for reason in sorted(reasons):
         screen.print(f"  {escape(reason)}")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Callable
+from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
 import click
@@ -35,24 +36,33 @@ def running() -> tuple[str, ...]:
 
 
 def attached(name: str | None) -> RemoteLab:
-    """The lab called `name`, or the only one. Raises `NoSuchLab`."""
+    """The lab called `name`, or the only one, or the one whose topology is in this folder. Raises `NoSuchLab`."""
     from testbed.engine import remote
 
     return remote.attach(chosen(name))
 
 
 def chosen(name: str | None) -> str:
-    """`name` if a lab of that name runs, or the name of the only lab. Raises `NoSuchLab`."""
+    """`name` if a lab of that name runs, or the name of the only lab, or of the one that was started from a file in this folder (a student's). Raises `NoSuchLab`."""
     names = running()
     if not names:
         raise NoSuchLab("no lab runs" if name is None else f"no lab {name!r} runs", "start one: testbed up web_app")
     if name is None:
-        if len(names) > 1:
-            raise NoSuchLab(f"{len(names)} labs run: {', '.join(names)}", "say which: --lab NAME")
-        return names[0]
+        here = names if len(names) == 1 else _started_here(names)
+        if len(here) != 1:
+            raise NoSuchLab(f"{len(names)} labs run: {', '.join(names)}", "say which: --lab NAME, or go to the folder that its topology is in")
+        return here[0]
     if name not in names:
         raise NoSuchLab(f"no lab {name!r} runs", f"running: {', '.join(names)}")
     return name
+
+
+def _started_here(names: tuple[str, ...]) -> tuple[str, ...]:
+    """The labs whose topology is a file in the current folder."""
+    from testbed.engine import state
+
+    records = (state.read(name) for name in names)
+    return tuple(record.name for record in records if record is not None and ".py" in record.source and Path(record.source.partition(".py")[0]).parent == Path.cwd())
 
 
 def node_of(plan: Plan, name: str) -> Node:

@@ -7,9 +7,10 @@ import importlib
 import importlib.util
 import inspect
 import pkgutil
+import re
 import sys
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
@@ -19,6 +20,8 @@ from testbed.cli.exits import BadSource
 
 if TYPE_CHECKING:
     from testbed.model import Topology
+
+UNKNOWN_ARGUMENT = re.compile(r"(\w+)\.__init__\(\) got an unexpected keyword argument '(\w+)'")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,7 +53,11 @@ def load(source: str) -> Topology:
     """The topology that `source` names. Raises `BadSource`."""
     from testbed.model import Topology
 
-    topology = _function(source)()
+    function = _function(source)
+    try:
+        topology = function()
+    except Exception as error:  # whatever a person's function may raise
+        raise _raised(error, inspect.getfile(function)) from error
     if not isinstance(topology, Topology):
         raise BadSource(f"{source} returned {type(topology).__name__}, not a Topology", "return Topology(name=…, resources=(…)) from it")
     return topology
@@ -87,12 +94,17 @@ def _function_of_file(source: str) -> Callable[[], object]:
     module = _executed(path)
     wanted = name or path.stem
     function: Callable[[], object] | None = getattr(module, wanted, None)
+    own = [value for value in vars(module).values() if inspect.isfunction(value) and value.__module__ == module.__name__ and not value.__name__.startswith("_")]
     if function is None and not name:
-        own = [value for value in vars(module).values() if inspect.isfunction(value) and value.__module__ == module.__name__ and not value.__name__.startswith("_")]
         function = own[0] if len(own) == 1 else None
     if function is None or not callable(function):
-        raise BadSource(f"{path} has no function {wanted}", f"name the function that returns the Topology: {path}:FUNCTION")
+        raise BadSource(f"{path} has no function {wanted}", f"name the function that returns the Topology: {path}:{own[0].__name__ if own else 'FUNCTION'}{_others(own)}")
     return function
+
+
+def _others(functions: Sequence[Callable[..., object]]) -> str:
+    """The other functions of a file, in words."""
+    return f" (or {', '.join(function.__name__ for function in functions[1:])})" if len(functions) > 1 else ""
 
 
 def _executed(path: Path) -> ModuleType:
@@ -105,7 +117,25 @@ def _executed(path: Path) -> ModuleType:
     try:
         spec.loader.exec_module(module)
     except Exception as error:  # whatever a person's file may raise
-        frames = [frame for frame in traceback.extract_tb(error.__traceback__) if Path(frame.filename) == path]
-        line = error.lineno if isinstance(error, SyntaxError) else frames[-1].lineno if frames else 1
-        raise BadSource(f"{path}:{line}: {type(error).__name__}: {error}", "correct the file") from error
+        raise _raised(error, str(path)) from error
     return module
+
+
+def _raised(error: Exception, path: str) -> BadSource:
+    """What a person's file has raised, with its line."""
+    frames = [frame for frame in traceback.extract_tb(error.__traceback__) if Path(frame.filename) == Path(path)]
+    line = error.lineno if isinstance(error, SyntaxError) else frames[-1].lineno if frames else 1
+    named = UNKNOWN_ARGUMENT.search(str(error)) if isinstance(error, TypeError) else None
+    return BadSource(f"{path}:{line}: {type(error).__name__}: {error}", _properties(*named.groups()) if named else "correct the file")
+
+
+def _properties(noun: str, wrong: str) -> str:
+    """What a resource has instead of a property that it has not."""
+    import dataclasses
+
+    from testbed import model
+
+    known = getattr(model, noun, None)
+    names = [field.name for field in dataclasses.fields(known)] if dataclasses.is_dataclass(known) else []
+    near = difflib.get_close_matches(wrong, names, n=1)
+    return f"did you mean {near[0]}?" if near else f"{noun} has {', '.join(names)}" if names else "correct the file"

@@ -62,8 +62,8 @@ def services(region: ResolvedRegion, resolved: Resolved) -> tuple[ServiceSpec, .
 def environment(region: ResolvedRegion) -> tuple[tuple[str, str], ...]:
     """What AWS's tools on an instance need: a Region, and credentials. Any will do: whoever signs is the account's administrator (`services/aws/authorisation.py`).
 
-    NOT MODELLED: SQS's legacy name (``eu-west-1.queue.amazonaws.com``), which version 1 of the AWS CLI asks for: an endpoint's private DNS lacks it on AWS too
-    (SQS developer guide, "Amazon VPC endpoints for Amazon SQS"; known, unconfirmed), so ``aws sqs`` wants ``--endpoint-url https://sqs.eu-west-1.amazonaws.com``.
+    Version 1 of the AWS CLI asks for SQS by its legacy name, which an endpoint's private DNS does not have: without a way to the internet ``aws sqs`` hangs,
+    here as on AWS, and wants ``--endpoint-url https://sqs.eu-west-1.amazonaws.com``.
     """
     if not region.aws_services:
         return ()
@@ -71,9 +71,19 @@ def environment(region: ResolvedRegion) -> tuple[tuple[str, str], ...]:
 
 
 def service_names(service: str, region: str) -> tuple[str, ...]:
-    """The public names of a service."""
+    """The public names of a service that private DNS stands in for."""
     legacy = ("s3.amazonaws.com",) if service == "s3" and region == LEGACY_S3_REGION else ()
     return (f"{service}.{region}.amazonaws.com", *legacy)
+
+
+def public_only_names(service: str, region: str) -> tuple[str, ...]:
+    """Names that always lead to the public addresses: SQS's legacy one (SQS developer guide, "Internetwork traffic privacy in Amazon SQS": private DNS does not support it; documented)."""
+    return (f"{region}.queue.amazonaws.com",) if service == "sqs" else ()
+
+
+def account_names(region: str) -> str:
+    """DynamoDB's account-based endpoints, which newer SDKs ask for (DynamoDB developer guide, "Account-based endpoints"; that private DNS has them too is assumed)."""
+    return f"*.ddb.{region}.amazonaws.com"
 
 
 def endpoint_name(endpoint: VpcEndpoint, zone: str = "") -> str:
@@ -142,8 +152,8 @@ def _door(service: str, places: tuple[tuple[IPv4Address, str | None], ...], endp
 
 def _certificates(front: str, region: ResolvedRegion, resolved: Resolved) -> Iterator[Certificate]:
     """One for the services' names and all names of endpoints; one for each S3 endpoint, whose names have a part more."""
-    names = [name for service in region.aws_services for name in (*service_names(service.name, region.id), f"*.{service.name}.{region.id}.vpce.amazonaws.com")]
-    names += [f"*.{name}" for name in service_names("s3", region.id)]
+    names = [name for service in region.aws_services for name in (*service_names(service.name, region.id), *public_only_names(service.name, region.id), f"*.{service.name}.{region.id}.vpce.amazonaws.com")]
+    names += [*(f"*.{name}" for name in service_names("s3", region.id)), account_names(region.id)]
     yield certificate(front, 0, tuple(names))
     for endpoint in _endpoints(region, resolved):
         if endpoint.aws_service == "s3" and not endpoint.is_gateway:
@@ -156,6 +166,10 @@ def _service_records(service: AwsService, region: ResolvedRegion, values: tuple[
         yield _record(name, values, origin)
         if service.name == "s3":
             yield _record(f"*.{name}", values, origin)
+    for name in public_only_names(service.name, region.id):
+        yield _record(name, tuple(map(str, service.addresses)), region.id)
+    if service.name == "dynamodb":
+        yield _record(account_names(region.id), values, origin)
 
 
 def _endpoint_records(endpoint: VpcEndpoint, resolved: Resolved) -> Iterator[Record]:

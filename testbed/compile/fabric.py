@@ -1,16 +1,18 @@
 """Words that the lowerings of one VPC share: names in its fabric's namespace, and the walk of a packet through its chains.
 
-    prerouting (raw)   from.<eni>: source check ─> subnet.<id>: mark = route table, zone, SAME_SUBNET
+    prerouting (raw)   own_addresses: source check ─> subnet.<id>: mark = route table, zone, SAME_SUBNET
+                         │not in it: from.<eni> says why, if anything
     prerouting (ttl)   one more, since forwarding takes one and AWS's router takes none
     ip rule            mark -> route table
     forward            both ends admitted this flow? ──yes──> border ─> accept
-                         │no
+                         │no, or ICMP
                        sender ─> border ─> receiver ─> accept
     sender, receiver   this end's bit is set? return. Else union.<flow>.<groups>: interval maps -> <group>.<flow>.<rule> -> admit
     admit              a flow that is not tracked here: return, the rules judge every packet of it. Else, on a packet of the way forth: set the bit
     border             not SAME_SUBNET: ACL outbound of the subnet left, then ACL inbound of the subnet entered, without state
     input              the resolver's addresses; nothing else is answered
 
+Devices are held by number (decision 0008). One that is in no map is a stranger, and what comes from it or goes to it is dropped.
 Source: VPC user guide, "Configure route tables", "Network ACLs", "Security group rules" (documented).
 An interface without source/destination check has no end here: its groups and their state are in a namespace of its own (`interface_port`), because what
 it forwards crosses the fabric twice as one 5-tuple, under one connection mark, whose bits are the two real ends'.
@@ -27,7 +29,8 @@ from ipaddress import IPv4Address, IPv4Network
 from testbed.compile import resets
 from testbed.compile.fragment import NodePart
 from testbed.model.subnet import Subnet
-from testbed.plan import Interface, NftChain, NftMap, NftRule, NftTable, Route
+from testbed.model.values import Protocol
+from testbed.plan import Interface, NftChain, NftMap, NftRule, NftSet, NftTable, Route
 from testbed.plan.marks import AVAILABILITY_ZONE_SHIFT, BOTH_ADMITTED, ORIGINATOR_ADMITTED, RESPONDER_ADMITTED, SAME_SUBNET
 from testbed.plan.names import interface_name, mac_address
 from testbed.resolve.resolved import OwnerKind, Resolved, ResolvedInterface, ResolvedSubnet, ResolvedVpc
@@ -40,12 +43,20 @@ FABRIC_END = IPv4Address("169.254.0.1")
 GATEWAY_END = IPv4Address("169.254.0.2")
 PEERING_PREFIX = "p-"
 EVERYTHING = IPv4Network("0.0.0.0/0")
+OWN_ADDRESSES = "own_addresses"
+"""Map of (device, MAC address, address) that the source/destination check lets pass, to the subnet's chain."""
 END_MAPS = ("receiver_groups", "receiver_untracked", "sender_groups", "sender_untracked")
 ALWAYS_TRACKED = "always_tracked"
 """Set of devices: flows to and from what is behind them are tracked at their other end whatever its rules say."""
 FORWARDERS, FORWARDERS_ADDRESSES = "forwarders", "forwarders_addresses"
 """Sets of devices behind which is what forwards for others, and of these devices with their own addresses."""
+PORT_GUEST = "guest"
+"""A port's device on its guest's side."""
 SAME_SUBNET_HOPS = "same_subnet_hops"
+DOORS = "doors"
+"""Set of devices behind which there is no network interface but the way to another network: gateways, peerings, and the fabric itself (lo)."""
+STRANGER = "no interface of this VPC"
+"""Why a packet from or to a device is dropped that is in no map: the kernel holds devices by number, and a number that nobody knows shall open nothing."""
 FIRST_TABLE = 10000
 """Kernel table of route table number 0: the kernel keeps 253-255 for itself."""
 
@@ -95,6 +106,11 @@ def has_port(interface: ResolvedInterface) -> bool:
     return not interface.source_dest_check and interface.owner_kind is OwnerKind.INSTANCE
 
 
+def port_node(interface: ResolvedInterface) -> str:
+    """The namespace of such a port."""
+    return f"port-{interface.id}"
+
+
 def vpc_of(resolved: Resolved, vpc_id: str) -> ResolvedVpc:
     """The VPC with this id."""
     return next(v for v in resolved.vpcs if v.vpc.id == vpc_id)
@@ -111,8 +127,31 @@ def chains(vpc: str, *added: NftChain, maps: tuple[NftMap, ...] = ()) -> NodePar
 
 
 def verdicts(name: str, elements: tuple[tuple[str, str], ...]) -> NftMap:
-    """A verdict map keyed by interface name."""
-    return NftMap(name=name, type="ifname", value_type="verdict", elements=elements)
+    """A verdict map keyed by interface: named in the text, numbered in the kernel, which compares numbers faster than names."""
+    return NftMap(name=name, type="iface_index", value_type="verdict", elements=elements)
+
+
+def own_addresses(elements: tuple[tuple[str, str], ...]) -> NftMap:
+    """The map of `OWN_ADDRESSES` with these elements."""
+    return NftMap(name=OWN_ADDRESSES, type="iface_index . ether_addr . ipv4_addr", value_type="verdict", elements=elements)
+
+
+def within(field: str, block: IPv4Network) -> str:
+    """That an address of a packet (``saddr``, ``daddr``) lies in `block`, nft's words for which the kernel is quick: it copies an odd number of bytes slowly, and nft
+    loads three for a ``/24``, so that one is compared under its mask."""
+    if block.prefixlen != 24:
+        return f"ip {field} {block}"
+    return f"ip {field} & {block.netmask} == {block.network_address}"
+
+
+def door(vpc: str, device_name: str) -> NodePart:
+    """The fabric's knowledge that a device is no network interface's."""
+    return NodePart(name=vpc, tables=(NftTable(name=TABLE, sets=(doors(quoted(device_name)),)),))
+
+
+def doors(*elements: str) -> NftSet:
+    """The set of `DOORS` with these devices."""
+    return NftSet(name=DOORS, type="iface_index", elements=elements)
 
 
 def quoted(device_name: str) -> str:
@@ -132,21 +171,34 @@ def base_chains(destination_checked: bool, same_subnet_hops: bool = False, cross
     `destination_checked`: some route leads to an interface that takes only what is addressed to it. `same_subnet_hops`: some route leads to one
     in the sender's own subnet, so that no border is crossed on the way there ("not as it is routed within a subnet": "Network ACLs"; documented).
     `crossing` is a chain that sees every packet which its sender's side has passed (`flow_log`); empty for none. `appliances`: some instance forwards for others.
+
+    What stops a packet drops it by a rule with a name; what lets one pass returns. So `forward` itself accepts, and a flow that both ends have admitted has its border alone
+    to cross. Errors about flows have their flow's mark and are not asked for by their state, which costs more, but by their protocol: all ICMP takes the longer way.
     """
-    check = (NftRule(statement="oifname vmap @destination_check"),) if destination_checked else ()
+    check = (NftRule(statement="oif vmap @destination_check"),) if destination_checked else ()
     again = (resets.remember(FORWARDERS),) if appliances else ()
-    within = (NftRule(statement=f"iifname . oifname @{SAME_SUBNET_HOPS} return", origin="next hop in the same subnet"),) if same_subnet_hops else ()
-    staying = [f"meta mark & {SAME_SUBNET:#x} != 0", *([f"iifname . oifname @{SAME_SUBNET_HOPS}"] if same_subnet_hops else [])]
+    within = (NftRule(statement=f"iif . oif @{SAME_SUBNET_HOPS} return", origin="next hop in the same subnet"),) if same_subnet_hops else ()
+    staying = [f"meta mark & {SAME_SUBNET:#x} != 0", *([f"iif . oif @{SAME_SUBNET_HOPS}"] if same_subnet_hops else [])]
     seen_staying = tuple(NftRule(statement=f"{condition} jump {crossing}") for condition in staying) if crossing else ()
     seen_leaving = (NftRule(statement=f"jump {crossing}"),) if crossing else ()
+    enter = (NftRule(statement="oif vmap @enter_subnet"), NftRule(statement=f"oif @{DOORS} return"), NftRule(statement="counter drop", origin=STRANGER))
     return (
-        NftChain(name="prerouting", hook="type filter hook prerouting priority raw; policy accept;", rules=(NftRule(statement="iifname vmap @from_interface"),)),
+        NftChain(
+            name="prerouting",
+            hook="type filter hook prerouting priority raw; policy accept;",
+            rules=(
+                NftRule(statement=f"iif . ether saddr . ip saddr vmap @{OWN_ADDRESSES}"),
+                NftRule(statement="iif vmap @from_interface"),
+                NftRule(statement=f"iif @{DOORS} accept"),
+                NftRule(statement="counter drop", origin=STRANGER),
+            ),
+        ),
         NftChain(
             name="forward",
-            hook="type filter hook forward priority filter; policy drop;",
+            hook="type filter hook forward priority filter; policy accept;",
             rules=(
                 *check,
-                NftRule(statement=f"{TRACKED} ct mark & {BOTH_ADMITTED:#x} == {BOTH_ADMITTED:#x} goto admitted", origin="admitted by both interfaces before"),
+                NftRule(statement=f"ip protocol != {Protocol.ICMP:d} ct mark & {BOTH_ADMITTED:#x} == {BOTH_ADMITTED:#x} goto {'admitted' if again else 'border'}", origin="admitted by both interfaces before"),
                 NftRule(statement="jump sender"),
                 NftRule(statement="jump border"),
                 NftRule(statement="jump receiver"),
@@ -154,18 +206,19 @@ def base_chains(destination_checked: bool, same_subnet_hops: bool = False, cross
                 NftRule(statement="accept"),
             ),
         ),
-        NftChain(name="admitted", rules=(NftRule(statement="jump border"), *again, NftRule(statement="accept"))),
+        *((NftChain(name="admitted", rules=(NftRule(statement="jump border"), *again, NftRule(statement="accept"))),) if again else ()),
         NftChain(
             name="border",
             rules=(
                 *seen_staying,
                 NftRule(statement=f"meta mark & {SAME_SUBNET:#x} != 0 return", origin="same subnet"),
                 *within,
-                NftRule(statement="iifname vmap @leave_subnet"),
+                NftRule(statement="iif vmap @leave_subnet"),
                 *seen_leaving,
-                NftRule(statement="oifname vmap @enter_subnet"),
+                *enter,
             ),
         ),
+        NftChain(name="enter", rules=enter),
         *ends(appliances),
         _path_mtu(),
     )
@@ -177,14 +230,14 @@ def _path_mtu() -> NftChain:
     return NftChain(
         name="path_mtu",
         hook="type filter hook output priority filter; policy accept;",
-        rules=(NftRule(statement=f"{too_big} oifname vmap @enter_subnet"), NftRule(statement=f"{too_big} oifname vmap @receiver_groups")),
+        rules=(NftRule(statement=f"{too_big} jump enter"), NftRule(statement=f"{too_big} oif vmap @receiver_groups")),
     )
 
 
 def ends(appliances: bool) -> tuple[NftChain, ...]:
     """The chains that ask the groups of a packet's two ends, and remember what they admit. They use the maps of `END_MAPS`, with `appliances` `resets`' sets too."""
     again = (resets.known(FORWARDERS),) if appliances else ()
-    return (*_end("sender", "iifname", ORIGINATOR_ADMITTED, RESPONDER_ADMITTED, again), *_end("receiver", "oifname", RESPONDER_ADMITTED, ORIGINATOR_ADMITTED, again))
+    return (*_end("sender", "iif", ORIGINATOR_ADMITTED, RESPONDER_ADMITTED, again), *_end("receiver", "oif", RESPONDER_ADMITTED, ORIGINATOR_ADMITTED, again))
 
 
 def _end(name: str, interface: str, forth: int, back: int, again: tuple[NftRule, ...]) -> tuple[NftChain, ...]:
@@ -197,7 +250,8 @@ def _end(name: str, interface: str, forth: int, back: int, again: tuple[NftRule,
                 NftRule(statement=f"{TRACKED} ct direction reply ct mark & {back:#x} != 0 return", origin="admitted before"),
                 *again,
                 NftRule(statement=f"{interface} vmap @{name}_groups"),
-                NftRule(statement=f"goto admit_{name}", origin="no security group at this end"),
+                NftRule(statement=f"{interface} @{DOORS} goto admit_{name}", origin="no security group at this end"),
+                NftRule(statement="counter drop", origin=STRANGER),
             ),
         ),
         NftChain(
@@ -213,10 +267,11 @@ def ttl_table() -> NftTable:
     """Undo what forwarding does to the TTL: AWS's router and internet gateway are no hops (secondary source; see the facts).
 
     nft of Debian 12 can set a TTL to a constant only, hence a chain per value behind one hash look-up, and Linux's own initial value without it.
+    What has none left is dropped: Linux would tell the sender, and the fabric is silent.
     """
     return NftTable(
         name="ttl",
-        maps=(NftMap(name="next", type="typeof ip ttl", value_type="verdict", elements=tuple((str(n), f"goto ttl.{n + 1:03}") for n in range(1, 255))),),
+        maps=(NftMap(name="next", type="typeof ip ttl", value_type="verdict", elements=(("0", "drop"), *((str(n), f"goto ttl.{n + 1:03}") for n in range(1, 255)))),),
         chains=(
             NftChain(name="prerouting", hook="type filter hook prerouting priority mangle; policy accept;", rules=(NftRule(statement="ip ttl 64 ip ttl set 65 accept"), NftRule(statement="ip ttl vmap @next"))),
             *(NftChain(name=f"ttl.{n:03}", rules=(NftRule(statement=f"ip ttl set {n}"),)) for n in range(2, 256)),

@@ -4,32 +4,34 @@
     border, past the ACL out      out_ok    … and its groups and its subnet's ACL have passed it;  in_try: it goes to a logged interface
     postrouting                   in_ok     … whose subnet's ACL and whose groups have passed it
 
-The sets of all places are in the fabric's own table, so that loading it anew sets them to zero together. What is answered by the fabric itself (Amazon DNS, instance
+Of an interface that forwards for others, the first and the last are in its port's namespace (`interface_port`), before and behind its groups, and the daemon reads both.
+The sets are in the fabric's (or port's) own table, so that loading it anew sets them to zero together. What is answered by the fabric itself (Amazon DNS, instance
 metadata, time, ARP) is never forwarded, hence never logged, as AWS documents. A key has at most five parts (nft of Debian 12), so each kind of TCP packet has a set of its own.
 
 Source: VPC user guide, "Flow log records", "Flow log limitations" (documented).
-NOT MODELLED: records of packets that no route takes, or that the source/destination check drops; REJECT by the groups of an interface that forwards for others
-(they are asked before its packets come here).
+NOT MODELLED: records of packets that no route takes, or that the source/destination check drops: no page says whether there are any, and such a packet is not forwarded here.
 """
 
 from __future__ import annotations
 
-from ipaddress import IPv4Network
+from ipaddress import IPv4Address
 
-from services.common.config import encode
-from services.flow_log.config import Config, Interface, Log
+from services.common.config import Listen, Transport, encode
+from services.flow_log.config import Config, Interface, Log, Port, Service, Way
 from testbed.compile import fabric
-from testbed.compile.fragment import Fragment, NodePart
-from testbed.compile.vpc_peering_connection import peerings_of
+from testbed.compile.fragment import Fragment, NodePart, join
 from testbed.model.flow_log import FlowLog
 from testbed.model.instance import Instance
+from testbed.model.vpc_peering_connection import VpcPeeringConnection
 from testbed.plan import NftChain, NftRule, NftSet, NftTable, ServiceSpec
-from testbed.resolve.resolved import OwnerKind, Resolved, ResolvedInterface, ResolvedVpc, TargetKind
+from testbed.resolve.resolved import EffectiveRoute, OwnerKind, Resolved, ResolvedInterface, ResolvedVpc, TargetKind
 
 KIND = "flow_log"
-LOGGED = "flow_log_devices"
+LOGGED, LOGGED_HERE = "flow_log_devices", "flow_log_devices_here"
+"""Sets of devices: all that are logged, and those of them whose groups are asked in this namespace."""
 TRY, CROSSING, DONE = "flow_log_try", "flow_log_crossing", "flow_log_done"
 PLACES = {"out_try": "iifname", "out_ok": "iifname", "in_try": "oifname", "in_ok": "oifname"}
+ENDS_OF_WAY = ("out_try", "in_ok")
 ENDS = "ip saddr . ip daddr"
 PORTS = {"tcp": "tcp sport . tcp dport", "udp": "udp sport . udp dport"}
 WITH_PORTS, WITHOUT_PORTS = "ifname . ipv4_addr . ipv4_addr . inet_service . inet_service", "ifname . inet_proto . ipv4_addr . ipv4_addr"
@@ -40,8 +42,16 @@ CONDITIONS = {
 """The first that holds names the kind; any other packet is ``other``."""
 LARGEST_SET = 65535
 FORGET_AFTER_S = 1800
-LONG_NITRO_INTERNET, SAME_VPC = 8, 1
-"""traffic-path through an internet gateway from a Nitro instance, and through another resource of the VPC (a NAT gateway)."""
+SAME_VPC, PEERING, PEERING_ELSEWHERE, GATEWAY_ENDPOINT, INTERNET_GATEWAY = 1, 4, 5, 7, 8
+"""traffic-path: another resource of the VPC (a NAT gateway too), peering within the Region and to another, from Nitro instances by a gateway endpoint and an internet gateway."""
+PATHS = {
+    TargetKind.LOCAL: SAME_VPC, TargetKind.NAT_GATEWAY: SAME_VPC, TargetKind.NETWORK_INTERFACE: SAME_VPC, TargetKind.VPC_ENDPOINT: GATEWAY_ENDPOINT, TargetKind.INTERNET_GATEWAY: INTERNET_GATEWAY,
+}  # fmt: skip
+SERVICE_NAMES = {"s3": "S3", "dynamodb": "DYNAMODB"}
+OTHER_SERVICE = "AMAZON"
+"""As pkt-src-aws-service names every service that has no name of its own there."""
+PORT_OF_NOBODY = 4739
+"""An address in a port's namespace by which the daemon finds it; everything sent there is dropped."""
 
 
 def lower(vpc: ResolvedVpc, resolved: Resolved) -> Fragment:
@@ -50,21 +60,48 @@ def lower(vpc: ResolvedVpc, resolved: Resolved) -> Fragment:
     if not logged:
         return Fragment()
     name = vpc.vpc.id
-    devices = NftSet(name=LOGGED, type="ifname", elements=tuple(sorted(fabric.quoted(fabric.device(interface)) for interface, _ in logged)))
-    sets = (devices, *(_set(place, kind) for place in PLACES for kind in (*CONDITIONS, "other")))
+    here = tuple(interface for interface, _ in logged if not fabric.has_port(interface))
+    devices = NftSet(name=LOGGED, type="iface_index", elements=tuple(sorted(fabric.quoted(fabric.device(interface)) for interface, _ in logged)))
+    sets = (devices, _device_set(LOGGED_HERE, *(fabric.device(interface) for interface in here)), *_sets(tuple(PLACES)))
     chains = (
-        NftChain(name=TRY, hook="type filter hook forward priority -10; policy accept;", rules=(NftRule(statement=f"iifname @{LOGGED} jump {_chain('out_try')}"),)),
-        NftChain(name=CROSSING, rules=(NftRule(statement=f"iifname @{LOGGED} jump {_chain('out_ok')}"), NftRule(statement=f"oifname @{LOGGED} jump {_chain('in_try')}"))),
-        NftChain(name=DONE, hook="type filter hook postrouting priority 300; policy accept;", rules=(NftRule(statement=f"oifname @{LOGGED} jump {_chain('in_ok')}"),)),
-        *(NftChain(name=_chain(place), rules=_counting(place)) for place in PLACES),
+        *_ends(LOGGED_HERE),
+        NftChain(name=CROSSING, rules=(NftRule(statement=f"iif @{LOGGED} jump {_chain('out_ok')}"), NftRule(statement=f"oif @{LOGGED} jump {_chain('in_try')}"))),
+        *_counters(tuple(PLACES)),
     )
-    peers = tuple(network for peering in peerings_of(name, resolved) for network in _peer_networks(peering.other(name), resolved))
     config = Config(
-        account=resolved.topology.account, region=vpc.vpc.region, vpc_id=name, table=fabric.TABLE, networks=vpc.vpc.cidr_blocks, peered=peers,
+        account=resolved.topology.account, region=vpc.vpc.region, vpc_id=name, table=fabric.TABLE, services=_services(resolved),
         interfaces=tuple(_interface(interface, logs, resolved) for interface, logs in logged),
     )
     service = ServiceSpec(name=f"{name}.{KIND}", kind=KIND, node=name, config=encode(config), origin=name)
-    return Fragment(nodes=(NodePart(name=name, tables=(NftTable(name=fabric.TABLE, sets=sets, chains=chains),)),), services=(service,))
+    own = Fragment(nodes=(NodePart(name=name, tables=(NftTable(name=fabric.TABLE, sets=sets, chains=chains),)),), services=(service,))
+    return join(own, *(_at_port(interface) for interface, _ in logged if fabric.has_port(interface)))
+
+
+def _at_port(interface: ResolvedInterface) -> Fragment:
+    """What is counted before and behind the groups of an interface that forwards for others."""
+    sets = (_device_set(LOGGED_HERE, fabric.PORT_GUEST), *_sets(ENDS_OF_WAY))
+    table = NftTable(name=fabric.TABLE, sets=sets, chains=(*_ends(LOGGED_HERE), *_counters(ENDS_OF_WAY)))
+    return Fragment(nodes=(NodePart(name=fabric.port_node(interface), tables=(table,)),))
+
+
+def _ends(devices: str) -> tuple[NftChain, NftChain]:
+    """The chains that count what a guest tries to send, and what comes through to it."""
+    return (
+        NftChain(name=TRY, hook="type filter hook forward priority -10; policy accept;", rules=(NftRule(statement=f"iif @{devices} jump {_chain('out_try')}"),)),
+        NftChain(name=DONE, hook="type filter hook postrouting priority 300; policy accept;", rules=(NftRule(statement=f"oif @{devices} jump {_chain('in_ok')}"),)),
+    )
+
+
+def _device_set(name: str, *devices: str) -> NftSet:
+    return NftSet(name=name, type="iface_index", elements=tuple(sorted(map(fabric.quoted, devices))))
+
+
+def _sets(places: tuple[str, ...]) -> tuple[NftSet, ...]:
+    return tuple(_set(place, kind) for place in places for kind in (*CONDITIONS, "other"))
+
+
+def _counters(places: tuple[str, ...]) -> tuple[NftChain, ...]:
+    return tuple(NftChain(name=_chain(place), rules=_counting(place)) for place in places)
 
 
 def crossing(vpc_id: str, resolved: Resolved) -> str:
@@ -76,10 +113,6 @@ def _logged(vpc_id: str, resolved: Resolved) -> tuple[tuple[ResolvedInterface, t
     logs = resolved.topology.of(FlowLog)
     found = ((i, tuple(log for log in logs if log.resource_id in (i.id, i.subnet, i.vpc))) for i in resolved.interfaces if i.vpc == vpc_id)
     return tuple((interface, own) for interface, own in found if own)
-
-
-def _peer_networks(vpc_id: str, resolved: Resolved) -> tuple[IPv4Network, ...]:
-    return next((vpc.vpc.cidr_blocks for vpc in resolved.vpcs if vpc.vpc.id == vpc_id), ())
 
 
 def _chain(place: str) -> str:
@@ -104,8 +137,9 @@ def _interface(interface: ResolvedInterface, logs: tuple[FlowLog, ...], resolved
     return Interface(
         device=fabric.device(interface), interface_id=interface.id, subnet_id=interface.subnet, address=interface.address, addresses=interface.addresses,
         instance_id=interface.owner if interface.owner_kind is OwnerKind.INSTANCE and interface.owner in instances else "",
-        az_id=_zone_id(interface.availability_zone), outside_path=_outside_path(interface, resolved),
+        az_id=_zone_id(interface.availability_zone), ways=_ways(interface, resolved),
         logs=tuple(Log(id=log.id, traffic_type=log.traffic_type, interval_s=log.max_aggregation_interval, fields=log.fields) for log in logs),
+        port=_port(interface) if fabric.has_port(interface) else None,
     )
 
 
@@ -116,11 +150,26 @@ def _zone_id(zone: str) -> str:
     return f"{area}{short}{number}-az{ord(zone[-1]) - ord('a') + 1}"
 
 
-def _outside_path(interface: ResolvedInterface, resolved: Resolved) -> int:
-    """traffic-path of what leaves the VPC by the subnet's default route; 0 where there is none."""
+def _port(interface: ResolvedInterface) -> Port:
+    at = Listen(address=IPv4Address("0.0.0.0"), port=PORT_OF_NOBODY, transport=Transport.UDP, namespace=fabric.port_node(interface))
+    return Port(at=at, device=fabric.PORT_GUEST)
+
+
+def _ways(interface: ResolvedInterface, resolved: Resolved) -> tuple[Way, ...]:
+    """The routes of the interface's subnet, the longest prefix first, as traffic-path tells them."""
     subnet = fabric.subnet_of(resolved, interface.subnet)
     table = next(table for table in resolved.route_tables if table.id == subnet.route_table)
-    default = next((route for route in table.routes if route.destination == fabric.EVERYTHING), None)
-    if default is None or default.target_kind is TargetKind.BLACKHOLE:
-        return 0
-    return LONG_NITRO_INTERNET if default.target_kind is TargetKind.INTERNET_GATEWAY else SAME_VPC
+    ordered = sorted(table.routes, key=lambda route: (-route.destination.prefixlen, route.destination))
+    return tuple(Way(network=route.destination, path=_path(route, resolved)) for route in ordered)
+
+
+def _path(route: EffectiveRoute, resolved: Resolved) -> int:
+    if route.target_kind is not TargetKind.VPC_PEERING_CONNECTION:
+        return PATHS.get(route.target_kind, 0)
+    peering = next(each for each in resolved.topology.of(VpcPeeringConnection) if each.id == route.target)
+    regions = {vpc.vpc.region for vpc in resolved.vpcs if vpc.vpc.id in (peering.vpc_id, peering.peer_vpc_id)}
+    return PEERING if len(regions) == 1 else PEERING_ELSEWHERE
+
+
+def _services(resolved: Resolved) -> tuple[Service, ...]:
+    return tuple(Service(name=SERVICE_NAMES.get(service.name, OTHER_SERVICE), network=service.block) for region in resolved.regions for service in region.aws_services)

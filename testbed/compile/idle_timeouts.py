@@ -34,8 +34,8 @@ def part(vpc: str, resolved: Resolved) -> NodePart | None:
         for policy in sorted(set(policies.values()), key=lambda policy: tuple(seconds for _, seconds in reversed(policy)), reverse=True):  # the shorter one has the last word
             name = "_".join((protocol, *(str(seconds) for _, seconds in policy)))
             timeouts.append(NftTimeout(name=name, protocol=protocol, policy=policy))
-            sets.append(NftSet(name=f"{name}_interfaces", type="ifname", elements=_devices(i for i in interfaces if policies[i] == policy)))
-            rules += [NftRule(statement=f'meta l4proto {protocol} {way} @{name}_interfaces ct timeout set "{name}"') for way in ("iifname", "oifname")]
+            sets.append(NftSet(name=f"{name}_interfaces", type="iface_index", elements=_devices(i for i in interfaces if policies[i] == policy)))
+            rules += [NftRule(statement=f'meta l4proto {protocol} {way} @{name}_interfaces ct timeout set "{name}"') for way in ("iif", "oif")]
     chain = NftChain(name="forward", hook="type filter hook forward priority -1; policy accept;", rules=(NftRule(statement="ct state != new accept"), *rules))
     return NodePart(name=vpc, tables=(NftTable(name=TABLE, timeouts=tuple(timeouts), sets=tuple(sets), chains=(chain,)),))
 

@@ -16,6 +16,7 @@ from testbed.compile.fragment import Fragment, join
 from testbed.compile.name_server import vpc_resolver_service_name
 from testbed.compile.network_interface import PRIMARY, guest_node
 from testbed.compile.network_interface import lower as lower_interface
+from testbed.compile.per_topology import per_topology
 from testbed.compile.places import forwarding_sysctls, region_of_interface
 from testbed.compile.vpc import resolver_addresses_of
 from testbed.model.db_instance import DBInstance
@@ -29,7 +30,7 @@ ANY_ADDRESS = IPv4Address("0.0.0.0")
 
 def lower(instance: Instance, resolved: Resolved) -> Fragment:
     """The instance's node, all its interfaces, and its application."""
-    interfaces = resolved.interfaces_of(instance.id)
+    interfaces = _interfaces(resolved).get(instance.id, ())
     primary = next((i for i in interfaces if i.device == PRIMARY), None)
     if primary is None:
         raise PlanError(f"{instance.id} has no primary interface")
@@ -37,6 +38,15 @@ def lower(instance: Instance, resolved: Resolved) -> Fragment:
     guest = guest_node(primary, NodeKind.INSTANCE, instance.id, resolved, forwards=forwards)
     services = (_service(instance, instance.user_data, primary, resolved),) if isinstance(instance.user_data, WebApplication) else ()
     return join(*(lower_interface(interface, resolved) for interface in interfaces), Fragment(nodes=(guest, guest_routing.part(instance, interfaces, resolved)), services=services))
+
+
+@per_topology
+def _interfaces(resolved: Resolved) -> dict[str, tuple[ResolvedInterface, ...]]:
+    """Every owner's interfaces, by id."""
+    owned: dict[str, list[ResolvedInterface]] = {}
+    for interface in resolved.interfaces:
+        owned.setdefault(interface.owner, []).append(interface)
+    return {owner: tuple(interfaces) for owner, interfaces in owned.items()}
 
 
 def service_name(instance: Instance) -> str:

@@ -26,7 +26,7 @@ from testbed.plan.marks import BOTH_ADMITTED
 from testbed.plan.names import mac_address
 from testbed.resolve.resolved import Resolved, ResolvedInterface
 
-GUEST, FABRIC = "guest", "fabric"
+GUEST, FABRIC = fabric.PORT_GUEST, "fabric"
 FROM_GUEST, FROM_FABRIC, MARK_MASK = 1, 2, 0xFF
 FIRST_TABLE = 100
 INVISIBLE_END = IPv4Address("169.254.0.3")
@@ -35,7 +35,7 @@ INVISIBLE_END = IPv4Address("169.254.0.3")
 
 def node_name(interface: ResolvedInterface) -> str:
     """The port's namespace."""
-    return f"port-{interface.id}"
+    return fabric.port_node(interface)
 
 
 def lower(interface: ResolvedInterface, guest: Interface, fabric_end: Interface, resolved: Resolved) -> Fragment:
@@ -80,7 +80,7 @@ def _table(interface: ResolvedInterface) -> NftTable:
     no_end = ((fabric.quoted(FABRIC), "return"),)
     return NftTable(
         name=fabric.TABLE,
-        sets=(NftSet(name=fabric.ALWAYS_TRACKED, type="ifname"), NftSet(name=fabric.FORWARDERS, type="ifname", elements=(fabric.quoted(GUEST),)), resets.RESETS),
+        sets=(fabric.doors(), NftSet(name=fabric.ALWAYS_TRACKED, type="iface_index"), NftSet(name=fabric.FORWARDERS, type="iface_index", elements=(fabric.quoted(GUEST),)), resets.RESETS),
         maps=(*(fabric.verdicts(name, no_end if name.endswith("_groups") else ()) for name in fabric.END_MAPS),),
         chains=(
             NftChain(

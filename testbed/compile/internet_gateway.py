@@ -59,7 +59,7 @@ def lower(gateway: InternetGateway, resolved: Resolved) -> Fragment:
     )
     in_fabric = NodePart(name=gateway.vpc_id, neighbours=(Neighbour(address=fabric.GATEWAY_END, mac=inside.mac, device=at_fabric.name),))
     return Fragment(
-        nodes=(node, in_fabric, _at_city(city, at_city.name, outside.mac, mapped)),
+        nodes=(node, in_fabric, fabric.door(gateway.vpc_id, at_fabric.name), _at_city(city, at_city.name, outside.mac, mapped)),
         links=(ordered(Link(a=inside, b=at_fabric, origin=gateway.id)), ordered(Link(a=outside, b=at_city, origin=gateway.id))),
     )
 

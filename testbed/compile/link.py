@@ -12,8 +12,10 @@ from typing import TypeVar
 
 from testbed.compile.fragment import Fragment, NodePart
 from testbed.plan import Link, NftMap, NftSet, NftTable, Node, Plan, PlanError, Ruleset
+from testbed.plan.table_changes import INTERFACE
 
 T = TypeVar("T")
+SMALLEST_MAP = 256
 
 
 def link(name: str, fragments: Iterable[Fragment], time_scale: float = 1.0) -> Plan:
@@ -82,8 +84,16 @@ def _set(where: str, same: list[NftSet]) -> NftSet:
 
 
 def _map(where: str, same: list[NftMap]) -> NftMap:
+    """All parts of a map as one. Interfaces with the same rules bring the same part, which is looked at once."""
+    same = list({id(part): part for part in same}.values())
     _agree(f"{where}: map {same[0].name}", {(m.type, m.value_type, m.flags) for m in same})
-    return replace(same[0], elements=_unique(f"{where}: map {same[0].name}", (e for m in same for e in m.elements), lambda element: element[0]))
+    merged = replace(same[0], elements=_unique(f"{where}: map {same[0].name}", (e for m in same for e in m.elements), lambda element: element[0]))
+    return replace(merged, size=_room(len(merged.elements))) if merged.type.startswith(INTERFACE) else merged
+
+
+def _room(elements: int) -> int:
+    """A size for a map of interfaces, the same while it grows or shrinks a little: another size makes a live change replace the whole table."""
+    return max(SMALLEST_MAP, 1 << (elements - 1).bit_length())
 
 
 def _agree(what: str, definitions: set[Hashable]) -> None:
@@ -130,14 +140,14 @@ def _check(plan: Plan) -> None:
 
 def _check_verdicts(node: Node) -> None:
     for table in node.ruleset.tables if node.ruleset else ():
-        chains: set[str] = {chain.name for chain in table.chains}
+        chains = {chain.name for chain in table.chains}
         for nft_map in table.maps:
-            for key, value in nft_map.elements:
-                if _target(value) not in chains | {None}:
-                    raise PlanError(f"{node.name}: map {nft_map.name}: {key} leads to {value}, which no one makes")
+            for value in sorted({value for _, value in nft_map.elements}):
+                if (target := _target(value)) is not None and target not in chains:
+                    raise PlanError(f"{node.name}: map {nft_map.name}: something leads to {value}, which no one makes")
         for chain in table.chains:
             for rule in chain.rules:
-                if _target(rule.statement) not in chains | {None}:
+                if (target := _target(rule.statement)) is not None and target not in chains:
                     raise PlanError(f"{node.name}: chain {chain.name}: {rule.statement} leads nowhere")
 
 

@@ -12,6 +12,7 @@ from ipaddress import IPv4Interface, IPv4Network
 from testbed.compile import aws_service, dhcp_options, fabric, interface_port, network_acl, security_group, subnet
 from testbed.compile.fragment import Fragment, NodePart, join
 from testbed.compile.link import ordered
+from testbed.compile.per_topology import per_topology
 from testbed.compile.places import city_of, end_sysctls, region_of_interface
 from testbed.model.network_acl import Direction
 from testbed.model.security_group import Flow
@@ -80,20 +81,21 @@ def guest_node(interface: ResolvedInterface, kind: NodeKind, label: str, resolve
 
 
 def _arrival(interface: ResolvedInterface, device: str) -> Fragment:
-    """The source check, then the marks of the subnet."""
+    """The source check, then the marks of the subnet: one look-up for what passes, the chain for what does not (or is not checked)."""
     chain = identifier("from", interface.id)
     own_mac = NftRule(statement=f"ether saddr != {interface.mac} counter drop", origin=f"{interface.id} source MAC address")
     check = NftRule(statement=f"ip saddr != {fabric.addresses(interface)} counter drop", origin=f"{interface.id} source/destination check")
     rules = (*((own_mac, check) if interface.source_dest_check else (own_mac,)), NftRule(statement=f"goto {subnet.chain_name(interface.subnet)}"))
     arrivals = fabric.verdicts("from_interface", ((fabric.quoted(device), f"goto {chain}"),))
-    return Fragment(nodes=(fabric.chains(interface.vpc, NftChain(name=chain, rules=rules), maps=(arrivals,)),))
+    own = tuple((f"{fabric.quoted(device)} . {interface.mac} . {address}", f"goto {subnet.chain_name(interface.subnet)}") for address in interface.addresses) if interface.source_dest_check else ()
+    return Fragment(nodes=(fabric.chains(interface.vpc, NftChain(name=chain, rules=rules), maps=(arrivals, fabric.own_addresses(own))),))
 
 
 def _borders(interface: ResolvedInterface, device: str, acl: str) -> Fragment:
     """Which ACL is asked when a packet leaves or enters the subnet here."""
     maps = tuple(
-        fabric.verdicts(name, ((fabric.quoted(device), f"jump {network_acl.chain_name(acl, direction)}"),))
-        for name, direction in (("leave_subnet", Direction.OUTBOUND), ("enter_subnet", Direction.INBOUND))
+        fabric.verdicts(name, ((fabric.quoted(device), f"{verb} {network_acl.chain_name(acl, direction)}"),))
+        for name, verb, direction in (("leave_subnet", "jump", Direction.OUTBOUND), ("enter_subnet", "goto", Direction.INBOUND))
     )
     return Fragment(nodes=(fabric.chains(interface.vpc, maps=maps),))
 
@@ -103,18 +105,25 @@ def _groups(interface: ResolvedInterface, device: str, resolved: Resolved) -> Fr
     if fabric.has_port(interface):
         return Fragment(nodes=(fabric.chains(interface.vpc, maps=tuple(fabric.verdicts(f"{end}_groups", ((fabric.quoted(device), "return"),)) for end in security_group.ENDS.values())),))
     if not interface.security_groups:
-        return Fragment()
-    forwarded = any(not other.source_dest_check for other in resolved.interfaces if other.vpc == interface.vpc)
+        none = tuple(fabric.verdicts(f"{end}_groups", ((fabric.quoted(device), f"goto admit_{end}"),)) for end in security_group.ENDS.values())
+        return Fragment(nodes=(fabric.chains(interface.vpc, maps=none),))
+    forwarded = interface.vpc in _with_forwarders(resolved)
     groups = tuple(sorted(interface.security_groups))
     return join(*(security_group.at_end(interface.vpc, device, groups, flow, resolved, forwarded=forwarded) for flow in Flow))
+
+
+@per_topology
+def _with_forwarders(resolved: Resolved) -> frozenset[str]:
+    """The VPCs in which some interface forwards for others."""
+    return frozenset(interface.vpc for interface in resolved.interfaces if not interface.source_dest_check)
 
 
 def _as_neighbour(interface: ResolvedInterface, device: str) -> Fragment:
     """What the rules at the other end of a flow need to know of this one: whether it forwards for others, whether flows through it are always tracked."""
     name, sets = fabric.quoted(device), []
     if interface.owner_kind in ALWAYS_TRACKED:
-        sets.append(NftSet(name=fabric.ALWAYS_TRACKED, type="ifname", elements=(name,)))
+        sets.append(NftSet(name=fabric.ALWAYS_TRACKED, type="iface_index", elements=(name,)))
     if not interface.source_dest_check:
-        sets.append(NftSet(name=fabric.FORWARDERS, type="ifname", elements=(name,)))
-        sets.append(NftSet(name=fabric.FORWARDERS_ADDRESSES, type="ifname . ipv4_addr", elements=tuple(f"{name} . {own}" for own in interface.addresses)))
+        sets.append(NftSet(name=fabric.FORWARDERS, type="iface_index", elements=(name,)))
+        sets.append(NftSet(name=fabric.FORWARDERS_ADDRESSES, type="iface_index . ipv4_addr", elements=tuple(f"{name} . {own}" for own in interface.addresses)))
     return Fragment(nodes=(NodePart(name=interface.vpc, tables=(NftTable(name=fabric.TABLE, sets=tuple(sets)),)),) if sets else ())

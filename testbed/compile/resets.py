@@ -18,9 +18,9 @@ _RESET = "tcp flags & rst == rst"
 
 def remember(forwarders: str) -> NftRule:
     """Before a packet is let go: keep a reset of a known flow that goes on through a device of the set `forwarders`."""
-    return NftRule(statement=f"oifname @{forwarders} {_RESET} ct direction reply update @{RESETS.name} {{ {_KEY} timeout {SECONDS}s }}")
+    return NftRule(statement=f"oif @{forwarders} {_RESET} ct direction reply update @{RESETS.name} {{ {_KEY} timeout {SECONDS}s }}")
 
 
 def known(forwarders: str) -> NftRule:
     """At an end, of a packet that comes from such a device: admit a reset that was admitted when it went there."""
-    return NftRule(statement=f"iifname @{forwarders} {_RESET} ct state invalid {_KEY} @{RESETS.name} return", origin="reset of a flow admitted before")
+    return NftRule(statement=f"iif @{forwarders} {_RESET} ct state invalid {_KEY} @{RESETS.name} return", origin="reset of a flow admitted before")

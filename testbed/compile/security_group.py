@@ -17,10 +17,12 @@ Source: VPC user guide, "Security group rules"; EC2 user guide, "Amazon EC2 secu
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from functools import lru_cache
 from ipaddress import IPv4Address, collapse_addresses
 
 from testbed.compile import boxes, fabric
 from testbed.compile.fragment import Fragment, NodePart
+from testbed.compile.per_topology import per_topology
 from testbed.compile.verdict_maps import Match, icmp_keys, look_ups, network_range
 from testbed.model.prefix_list import PrefixList
 from testbed.model.security_group import Flow, SecurityGroup, SecurityGroupRule
@@ -31,7 +33,7 @@ from testbed.resolve.resolved import Resolved
 
 ENDS = {Flow.EGRESS: "sender", Flow.INGRESS: "receiver"}
 REMOTE = {Flow.EGRESS: "daddr", Flow.INGRESS: "saddr"}
-FAR_DEVICE = {Flow.EGRESS: "oifname", Flow.INGRESS: "iifname"}
+FAR_DEVICE = {Flow.EGRESS: "oif", Flow.INGRESS: "iif"}
 NUMBERS = {"tcp": Protocol.TCP, "udp": Protocol.UDP, "icmp": Protocol.ICMP}
 EVERY_PROTOCOL = "-1"
 
@@ -46,30 +48,39 @@ def union(node: str, groups: tuple[str, ...], flow: Flow, resolved: Resolved, *,
 
     `forwarded`: some interface of the VPC forwards for others, so that the node has the sets of `fabric.FORWARDERS`.
     """
+    return _union(resolved, node, groups, flow, forwarded)
+
+
+@per_topology
+def _union(resolved: Resolved, node: str, groups: tuple[str, ...], flow: Flow, forwarded: bool) -> tuple[str, NodePart]:
     name = identifier("union", flow.value, *groups)
-    rules = [(_rule_chain(group, flow, index), rule) for group in resolved.security_groups if group.id in groups for index, rule in enumerate(group.rules(flow))]
-    everything = next((chain for chain, rule in rules if rule.ip_protocol == EVERY_PROTOCOL and rule.cidr_ip == fabric.EVERYTHING), None)
+    rules = [each for group in _held(resolved, groups) for each in _rules(resolved, group.id, flow)]
+    everything = next((match.chain for rule, match in rules if rule.ip_protocol == EVERY_PROTOCOL and rule.cidr_ip == fabric.EVERYTHING), None)
     if everything is not None:
         return name, fabric.chains(node, NftChain(name=name, rules=(NftRule(statement=f"goto {everything}"),)))
-    members = dict(resolved.members)
     nothing = NftRule(statement="counter drop", origin=f"{','.join(groups)}#{flow.value} no rule")
-    by_addresses = [(chain, rule) for chain, rule in rules if rule.security_group_id is None]
+    by_addresses = tuple(match for rule, match in rules if rule.security_group_id is None)
     if forwarded and len(by_addresses) < len(rules):
         routed = identifier("union", flow.value, *groups, "routed")
-        other_maps, other_look_up = look_ups(routed, REMOTE[flow], tuple(_match(chain, rule, members, resolved) for chain, rule in by_addresses), boxes.union)
+        other_maps, other_look_up = look_ups(routed, REMOTE[flow], by_addresses, boxes.union)
         device = FAR_DEVICE[flow]
         way = NftRule(statement=f"{device} @{fabric.FORWARDERS} {device} . ip {REMOTE[flow]} != @{fabric.FORWARDERS_ADDRESSES} goto {routed}", origin="by way of a middlebox")
         added: tuple[NftChain, ...] = (NftChain(name=routed, rules=(*other_look_up, nothing)),)
     else:
         other_maps, way, added = (), None, ()
-    maps, look_up = look_ups(name, REMOTE[flow], tuple(_match(chain, rule, members, resolved) for chain, rule in rules), boxes.union)
+    maps, look_up = look_ups(name, REMOTE[flow], tuple(match for _, match in rules), boxes.union)
     chain = NftChain(name=name, rules=(*((way,) if way is not None else ()), *look_up, nothing))
     return name, fabric.chains(node, chain, *added, maps=(*maps, *other_maps))
 
 
 def untracked(node: str, groups: tuple[str, ...], flow: Flow, resolved: Resolved) -> tuple[str, NodePart] | None:
     """The chain that leaves alone what is not tracked of what `groups` together admit, and the part of `node` that holds it; None if they track everything."""
-    held = [group for group in resolved.security_groups if group.id in groups]
+    return _untracked(resolved, node, groups, flow)
+
+
+@per_topology
+def _untracked(resolved: Resolved, node: str, groups: tuple[str, ...], flow: Flow) -> tuple[str, NodePart] | None:
+    held = _held(resolved, groups)
     back = Flow.EGRESS if flow is Flow.INGRESS else Flow.INGRESS
     elements = []
     for word in ("tcp", "udp"):
@@ -106,7 +117,7 @@ def at_end(node: str, device: str, groups: tuple[str, ...], flow: Flow, resolved
 
 def rules_of(node: str, groups: tuple[str, ...], resolved: Resolved) -> NodePart:
     """The chains of all rules of `groups`, in a node other than their VPC's fabric."""
-    return fabric.chains(node, *(chain for group in resolved.security_groups if group.id in groups for chain in _rule_chains(group)))
+    return fabric.chains(node, *(chain for group in _held(resolved, groups) for chain in _rule_chains(group)))
 
 
 def _open_to_everybody(rule: SecurityGroupRule, protocol: Protocol) -> tuple[int, int] | None:
@@ -132,13 +143,37 @@ def _merged(spans: list[tuple[int, int]]) -> list[tuple[int, int]]:
     return merged
 
 
-def _match(chain: str, rule: SecurityGroupRule, members: dict[str, tuple[IPv4Address, ...]], resolved: Resolved) -> Match:
+@per_topology
+def _groups(resolved: Resolved) -> dict[str, SecurityGroup]:
+    return {group.id: group for group in resolved.security_groups}
+
+
+def _held(resolved: Resolved, groups: tuple[str, ...]) -> list[SecurityGroup]:
+    """The groups with these ids, by id."""
+    known = _groups(resolved)
+    return [known[group] for group in sorted(groups)]
+
+
+@per_topology
+def _members(resolved: Resolved) -> dict[str, tuple[tuple[int, int], ...]]:
+    """The addresses of each group's members."""
+    return {group: tuple(_joined(addresses)) for group, addresses in resolved.members}
+
+
+@per_topology
+def _rules(resolved: Resolved, group_id: str, flow: Flow) -> tuple[tuple[SecurityGroupRule, Match], ...]:
+    """A group's rules of one direction, each with what it matches."""
+    group = _groups(resolved)[group_id]
+    return tuple((rule, _match(_rule_chain(group, flow, index), rule, resolved)) for index, rule in enumerate(group.rules(flow)))
+
+
+def _match(chain: str, rule: SecurityGroupRule, resolved: Resolved) -> Match:
     if rule.cidr_ip is not None:
         ranges: tuple[tuple[int, int], ...] = (network_range(rule.cidr_ip),)
     elif rule.prefix_list_id is not None:
         ranges = tuple(network_range(block) for each in resolved.topology.of(PrefixList) if each.id == rule.prefix_list_id for block in collapse_addresses(each.blocks))
     else:
-        ranges = tuple(_joined(members.get(rule.security_group_id or "", ())))
+        ranges = _members(resolved).get(rule.security_group_id or "", ())
     if rule.ip_protocol == EVERY_PROTOCOL:
         return Match(chain=chain, ranges=ranges)
     protocol = int(NUMBERS.get(rule.ip_protocol.lower(), rule.ip_protocol))
@@ -148,6 +183,7 @@ def _match(chain: str, rule: SecurityGroupRule, members: dict[str, tuple[IPv4Add
     return Match(chain=chain, ranges=ranges, protocol=protocol, keys=((0 if first is None else first, boxes.LAST_KEY if last is None else last),))
 
 
+@lru_cache(maxsize=4096)
 def _rule_chains(group: SecurityGroup) -> tuple[NftChain, ...]:
     return tuple(
         NftChain(name=_rule_chain(group, flow, index), rules=(NftRule(statement=f"goto admit_{ENDS[flow]}", origin=_origin(group, flow, index)),))

@@ -23,7 +23,7 @@ def lower(subnet: ResolvedSubnet, resolved: Resolved) -> Fragment:
     marks = NftChain(
         name=chain_name(name),
         rules=(
-            NftRule(statement=f"ip daddr {block} meta mark set {staying:#x} return", origin=f"{name} same subnet"),
+            NftRule(statement=f"{fabric.within('daddr', block)} meta mark set {staying:#x} return", origin=f"{name} same subnet"),
             NftRule(statement=f"meta mark set {leaving:#x}", origin=table.id),
         ),
     )

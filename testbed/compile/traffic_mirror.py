@@ -24,13 +24,15 @@ VXLAN_PORT = 4789
 def lower(vpc: ResolvedVpc, resolved: Resolved) -> Fragment:
     """The daemon of a VPC's mirror sources, and the judgement of its copies; nothing where nothing is mirrored."""
     name = vpc.vpc.id
+    if not resolved.topology.of(TrafficMirrorSession):
+        return Fragment()
     sources = tuple(source for interface in resolved.interfaces if interface.vpc == name and (source := _source(interface, resolved)) is not None)
     if not sources:
         return Fragment()
     copies = f"udp dport {VXLAN_PORT}"
     chain = NftChain(
         name="mirrored", hook="type filter hook output priority filter; policy accept;",
-        rules=(NftRule(statement=f"{copies} oifname vmap @enter_subnet"), NftRule(statement=f"{copies} oifname vmap @receiver_groups")),
+        rules=(NftRule(statement=f"{copies} jump enter"), NftRule(statement=f"{copies} oif vmap @receiver_groups")),
     )
     service = ServiceSpec(name=f"{name}.{KIND}", kind=KIND, node=name, config=encode(Config(mtu_bytes=fabric.VPC_MTU_BYTES, sources=sources)), origin=name)
     return Fragment(nodes=(NodePart(name=name, tables=(NftTable(name=fabric.TABLE, chains=(chain,)),)),), services=(service,))

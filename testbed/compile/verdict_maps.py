@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from functools import lru_cache
 from ipaddress import IPv4Address, IPv4Network, summarize_address_range
 
 from testbed.compile.boxes import LAST_ADDRESS, LAST_KEY, Box
@@ -35,8 +36,12 @@ class Match:
     keys: tuple[tuple[int, int], ...] | None = None
 
 
+@lru_cache(maxsize=4096)
 def look_ups(name: str, remote: str, matches: tuple[Match, ...], cut: Cut) -> tuple[tuple[NftMap, ...], tuple[NftRule, ...]]:
-    """Maps named after `name` and the rules that look `remote` (``saddr`` or ``daddr``) up in them; what is in no map falls through."""
+    """Maps named after `name` and the rules that look `remote` (``saddr`` or ``daddr``) up in them; what is in no map falls through.
+
+    Remembered, so that a live change cuts again only what it concerns.
+    """
     found = (
         (_ports_map(name, matches, cut), f"meta l4proto {{ tcp, udp }} ip {remote} . meta l4proto . th dport"),
         (_icmp_map(name, matches, cut), f"meta l4proto icmp ip {remote} . icmp type . icmp code"),

@@ -41,8 +41,8 @@ def lower(vpc: ResolvedVpc, resolved: Resolved) -> Fragment:
         tables=(
             NftTable(
                 name=fabric.TABLE,
-                sets=(NftSet(name="resolver", type="ipv4_addr", elements=tuple(sorted(map(str, resolver_addresses)))), link_local.LIMITED, NftSet(name=fabric.ALWAYS_TRACKED, type="ifname"), *((resets.RESETS,) if appliances else ())),
-                maps=tuple(fabric.verdicts(n, ()) for n in ("enter_subnet", "from_interface", "leave_subnet", *fabric.END_MAPS)),
+                sets=(NftSet(name="resolver", type="ipv4_addr", elements=tuple(sorted(map(str, resolver_addresses)))), link_local.LIMITED, fabric.doors(fabric.quoted("lo")), NftSet(name=fabric.ALWAYS_TRACKED, type="iface_index"), *((resets.RESETS,) if appliances else ())),
+                maps=(fabric.own_addresses(()), *(fabric.verdicts(n, ()) for n in ("enter_subnet", "from_interface", "leave_subnet", *fabric.END_MAPS))),
                 chains=(*fabric.base_chains(bool(_checked_targets(name, resolved)), same_subnet_hops=bool(hops.elements), crossing=flow_log.crossing(name, resolved), appliances=appliances), _input_chain(name, peered=bool(peerings_of(name, resolved)))),
             ),
             fabric.ttl_table(),
@@ -97,7 +97,7 @@ def _same_subnet_hops(name: str, resolved: Resolved) -> NftSet:
         neighbours = [interface for interface in inside if interface.subnet == subnet.subnet.id]
         for hop in (i for i in neighbours if i.id in targets or (i.owner in targets and i.owner_kind is OwnerKind.NAT_GATEWAY)):
             pairs |= {f"{fabric.quoted(fabric.device(i))} . {fabric.quoted(fabric.device(hop))}" for i in neighbours if i is not hop}
-    return NftSet(name=fabric.SAME_SUBNET_HOPS, type="ifname . ifname", elements=tuple(sorted(pairs)))
+    return NftSet(name=fabric.SAME_SUBNET_HOPS, type="iface_index . iface_index", elements=tuple(sorted(pairs)))
 
 
 def _destination_checks(name: str, resolved: Resolved) -> tuple[NodePart, ...]:
@@ -107,6 +107,6 @@ def _destination_checks(name: str, resolved: Resolved) -> tuple[NodePart, ...]:
             continue
         chain = identifier("destination_check", interface.id)
         rule = NftRule(statement=f"ip daddr != {fabric.addresses(interface)} counter drop", origin=f"{interface.id} source/destination check")
-        check = NftMap(name="destination_check", type="ifname", value_type="verdict", elements=((fabric.quoted(fabric.device(interface)), f"jump {chain}"),))
+        check = NftMap(name="destination_check", type="iface_index", value_type="verdict", elements=((fabric.quoted(fabric.device(interface)), f"jump {chain}"),))
         parts.append(fabric.chains(name, NftChain(name=chain, rules=(rule,)), maps=(check,)))
     return tuple(parts)

@@ -5,7 +5,8 @@
 
 Neither begins a connection, and what is no port of the service vanishes (pings too: assumed). Their links drop what is larger than 8500 bytes and say
 nothing (the kernel leaves room for a VLAN tag, so up to four bytes more pass); TCP never sends that, because both ends announce their MSS by the link. A packet that reaches a gateway endpoint's fabric from elsewhere
-(peering, VPN) never comes here: only the tables of the VPC's own subnets lead to it.
+(peering, VPN) never comes here: only the tables of the VPC's own subnets lead to it. Flows to DynamoDB by a gateway endpoint are tracked whatever the rules say
+(EC2 user guide, "Automatically tracked connections"; documented), those to S3 by their rules.
 Source: PrivateLink guide, "Gateway endpoints", "Access an AWS service using an interface VPC endpoint", "PrivateLink quotas" (documented).
 """
 
@@ -20,11 +21,12 @@ from testbed.compile.network_interface import guest_node
 from testbed.compile.network_interface import lower as lower_interface
 from testbed.compile.places import end_sysctls, region_of
 from testbed.model.vpc_endpoint import MTU_BYTES, VpcEndpoint, ports
-from testbed.plan import Interface, Link, Neighbour, NftChain, NftRule, NftTable, Node, NodeKind, Route
+from testbed.plan import Interface, Link, Neighbour, NftChain, NftRule, NftSet, NftTable, Node, NodeKind, Route
 from testbed.plan.names import mac_address
 from testbed.resolve.resolved import Resolved, ResolvedInterface
 
 INSIDE = "vpc"
+ALWAYS_TRACKED = frozenset({"dynamodb"})
 
 
 def lower(endpoint: VpcEndpoint, resolved: Resolved) -> Fragment:
@@ -49,8 +51,13 @@ def _gateway(endpoint: VpcEndpoint, resolved: Resolved) -> Fragment:
         neighbours=(Neighbour(address=fabric.FABRIC_END, mac=at_fabric.mac, device=INSIDE),),
         tables=(_doors(endpoint),),
     )
-    in_fabric = NodePart(name=endpoint.vpc_id, neighbours=(Neighbour(address=fabric.GATEWAY_END, mac=inside.mac, device=at_fabric.name),))
-    return Fragment(nodes=(node, in_fabric), links=(ordered(Link(a=inside, b=at_fabric, origin=endpoint.id)),))
+    tracked = (NftTable(name=fabric.TABLE, sets=(NftSet(name=fabric.ALWAYS_TRACKED, type="iface_index", elements=(fabric.quoted(at_fabric.name),)),)),)
+    in_fabric = NodePart(
+        name=endpoint.vpc_id,
+        neighbours=(Neighbour(address=fabric.GATEWAY_END, mac=inside.mac, device=at_fabric.name),),
+        tables=tracked if service.name in ALWAYS_TRACKED else (),
+    )
+    return Fragment(nodes=(node, in_fabric, fabric.door(endpoint.vpc_id, at_fabric.name)), links=(ordered(Link(a=inside, b=at_fabric, origin=endpoint.id)),))
 
 
 def _interface(endpoint: VpcEndpoint, interface: ResolvedInterface, resolved: Resolved) -> Fragment:
@@ -62,7 +69,17 @@ def _interface(endpoint: VpcEndpoint, interface: ResolvedInterface, resolved: Re
 
 
 def _doors(endpoint: VpcEndpoint) -> NftTable:
-    """Only the service's ports answer, also where nothing listens for the moment."""
+    """Only the service's ports answer, also where nothing listens for the moment; and nothing else leaves, since an endpoint never begins a connection."""
     opened = ", ".join(map(str, ports(endpoint.aws_service or "")))
-    rules = (NftRule(statement=f"tcp dport {{ {opened} }} accept", origin=endpoint.id), NftRule(statement="counter drop", origin=f"{endpoint.id} is no port of the service"))
-    return NftTable(name="endpoint", chains=(NftChain(name="input", hook="type filter hook input priority filter; policy drop;", rules=rules),))
+    inward = (NftRule(statement=f"tcp dport {{ {opened} }} accept", origin=endpoint.id), NftRule(statement="counter drop", origin=f"{endpoint.id} is no port of the service"))
+    outward = (
+        NftRule(statement=f"tcp sport {{ {opened} }} tcp flags & (syn | ack) != syn accept", origin=endpoint.id),
+        NftRule(statement="counter drop", origin=f"{endpoint.id} is one-directional"),
+    )
+    return NftTable(
+        name="endpoint",
+        chains=(
+            NftChain(name="input", hook="type filter hook input priority filter; policy drop;", rules=inward),
+            NftChain(name="output", hook="type filter hook output priority filter; policy drop;", rules=outward),
+        ),
+    )

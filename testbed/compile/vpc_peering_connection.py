@@ -41,8 +41,8 @@ def lower(peering: VpcPeeringConnection, resolved: Resolved) -> Fragment:
     nodes = tuple(
         NodePart(name=mine.node, neighbours=(Neighbour(address=fabric.GATEWAY_END, mac=other.mac, device=device),)) for mine, other in (ends, reversed(ends))
     )
-    returns = (_returns(vpc, peering, resolved) for vpc in peering.vpcs)
-    return join(Fragment(nodes=nodes, links=(ordered(Link(a=ends[0], b=ends[1], wire=wire, origin=peering.id)),)), *returns)
+    returns, doors = (_returns(vpc, peering, resolved) for vpc in peering.vpcs), tuple(fabric.door(vpc, device) for vpc in peering.vpcs)
+    return join(Fragment(nodes=(*nodes, *doors), links=(ordered(Link(a=ends[0], b=ends[1], wire=wire, origin=peering.id)),)), *returns)
 
 
 def peerings_of(vpc: str, resolved: Resolved) -> tuple[VpcPeeringConnection, ...]:
@@ -62,7 +62,7 @@ def _returns(vpc: str, peering: VpcPeeringConnection, resolved: Resolved) -> Fra
     table = NftTable(
         name=fabric.TABLE,
         maps=(
-            NftMap(name=ARRIVALS, type="ifname . ipv4_addr", value_type="verdict", elements=tuple((f"{fabric.quoted(device)} . {address}", f"goto {remember}") for i in gateways for address in i.addresses)),
+            NftMap(name=ARRIVALS, type="iface_index . ipv4_addr", value_type="verdict", elements=tuple((f"{fabric.quoted(device)} . {address}", f"goto {remember}") for i in gateways for address in i.addresses)),
             NftMap(name=RETURN_TABLES, type="mark", value_type="verdict", elements=((f"{mark:#010x}", f"goto {back}"),)),
         ),
         chains=(
@@ -70,7 +70,7 @@ def _returns(vpc: str, peering: VpcPeeringConnection, resolved: Resolved) -> Fra
                 name=RETURN_CHAIN,
                 hook="type filter hook prerouting priority mangle; policy accept;",
                 rules=(
-                    NftRule(statement=f"ct state new iifname . ip saddr vmap @{ARRIVALS}"),
+                    NftRule(statement=f"ct state new iif . ip saddr vmap @{ARRIVALS}"),
                     NftRule(statement=f"ct direction reply ct mark & {RETURN_TABLE_MASK:#x} vmap @{RETURN_TABLES}"),
                 ),
             ),

@@ -2,6 +2,8 @@
 
 `plan.diff` says what differs; this module carries it out, in the order that it names. Afterwards the configured state is that of a
 fresh start of the new plan. Flows that the change does not concern go on; those that it ends are told.
+
+An interface is up only once the rules that judge its packets are there: links that go, links that come (down), rulesets, then addresses and routes.
 """
 
 from __future__ import annotations
@@ -32,6 +34,8 @@ def apply(net: Any, topo: PlanTopo, old: Plan, new: Plan) -> Summary:
     topo.plan = new
     topo.supervisor.time_scale = new.time_scale
     topo.supervisor.remove(tuple(service.name for service in change.services_removed))
+    replaced = [changed for changed in change.links_changed if changed.remade]
+    numbers = _numbers(topo, (*change.links_removed, *(changed.old for changed in replaced)))
     for link in change.links_removed:
         net.delLink(_link(net, link))
     for node in change.nodes_removed:
@@ -40,26 +44,41 @@ def apply(net: Any, topo: PlanTopo, old: Plan, new: Plan) -> Summary:
         _add_node(net, topo, node)
     for link in change.links_added:
         net.addLink(link.a.node, link.b.node, cls=LabLink, spec=link, delay_line=topo.delay_line)
-    replaced = [changed for changed in change.links_changed if not change_link(_link(net, changed.old), changed.new)]
     for changed in replaced:
         net.delLink(_link(net, changed.old))
         net.addLink(changed.new.a.node, changed.new.b.node, cls=LabLink, spec=changed.new, delay_line=topo.delay_line)
+    for node_change in change.nodes_changed:
+        if node_change.ruleset:
+            nft.change(node_change, numbers.get(node_change.name, {}), topo.built[node_change.name].namespace.descriptor)
+    for changed in change.links_changed:
+        if not changed.remade:
+            change_link(_link(net, changed.old), changed.new)
+    for added in change.nodes_added:
+        topo.built[added.name].realise()
     for node in topo.built.values():
         node.flush()
-    gone = {(end.node, end.name) for link in (*change.links_removed, *(c.old for c in replaced)) for end in (link.a, link.b)}
+    gone = {(node, device) for node, devices in numbers.items() for device in devices}
     disturbed = {(end.node, end.name) for changed in change.links_changed for end in (changed.new.a, changed.new.b)}
     disturbed |= gone & {(end.node, end.name) for link in change.links_added for end in (link.a, link.b)}
     for node_change in change.nodes_changed:
         _change_node(topo.built[node_change.name], node_change, {device for name, device in gone if name == node_change.name})
     for name, node in topo.built.items():
         node.spec = specs[name]
-        _restore(node, {device for owner, device in disturbed if owner == name})
-    for added in change.nodes_added:
-        topo.built[added.name].realise()
+    for name in sorted({name for name, _ in disturbed} & specs.keys()):
+        _restore(topo.built[name], {device for owner, device in disturbed if owner == name})
     topo.wires.change(topo.userspace_wires(new))
     _forget_flows(topo, change.flows_ended)
     _change_services(topo, change)
     return _summary(change)
+
+
+def _numbers(topo: PlanTopo, links: Iterable[Link]) -> dict[str, dict[str, int]]:
+    """The kernel's numbers of the links' ends, by node and device."""
+    numbers: dict[str, dict[str, int]] = {}
+    for link in links:
+        for end in (link.a, link.b):
+            numbers.setdefault(end.node, {})[end.name] = topo.built[end.node].indexes[end.name]
+    return numbers
 
 
 def _link(net: Any, spec: Link) -> LabLink:
@@ -106,10 +125,6 @@ def _change_node(node: LabNode, change: NodeChange, gone: set[str]) -> None:
         batch.rule(priority=rule.priority, mark=rule.mark, mask=rule.mask, table=rule.table, source=rule.source)
     node.write_sysctls(change.sysctls)
     node.namespace.netlink.send(batch)
-    if change.tables is not None:
-        nft.load(change.tables, node.namespace.descriptor)
-    if change.tables_removed:
-        nft.delete_tables(change.tables_removed, node.namespace.descriptor)
     if change.settings:
         node.forget_view()
 

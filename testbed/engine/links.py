@@ -102,11 +102,9 @@ def configure_end(end: Interface, node: LabNode) -> None:
     node.write_sysctls(sysctls_of(end))
 
 
-def change_link(link: LabLink, new: LinkSpec) -> bool:
-    """Give a link other addresses, MTU, sysctls or wire parameters in place; False if it must be made anew (another MAC, or a wire where there was none)."""
+def change_link(link: LabLink, new: LinkSpec) -> None:
+    """Give a link other addresses, MTU, sysctls or wire parameters in place."""
     old = link.spec
-    if (old.wire is None) != (new.wire is None) or (old.a.mac, old.b.mac) != (new.a.mac, new.b.mac):
-        return False
     for before, after, intf in ((old.a, new.a, link.intf1), (old.b, new.b, link.intf2)):
         node = intf.node
         batch = netlink.Batch()
@@ -122,7 +120,6 @@ def change_link(link: LabLink, new: LinkSpec) -> bool:
             shape(node.namespace.descriptor, after.name, new.wire)
         intf.spec = after
     link.spec = new
-    return True
 
 
 def sysctls_of(end: Interface) -> tuple[tuple[str, str], ...]:

@@ -117,15 +117,17 @@ class LabNode(MininetNode):  # type: ignore[misc]
 
     def flush(self) -> None:
         """Send what links have left to do here: their ends' addresses. Raises OSError naming what was refused."""
+        if not self.pending.requests:
+            return
         batch, self.pending = self.pending, netlink.Batch()
         self.namespace.netlink.send(batch)
 
     def realise(self) -> None:
-        """Make the whole of `spec` true in the kernel, in one batch. Raises OSError naming what was refused."""
-        configure(self.pending, self.spec, self.indexes)
-        self.flush()
+        """Make the whole of `spec` true in the kernel: the ruleset while the interfaces are down, then the rest in one batch. Raises OSError naming what was refused."""
         if self.spec.ruleset is not None:
             load(self.spec.ruleset, self.namespace.descriptor)
+        configure(self.pending, self.spec, self.indexes)
+        self.flush()
 
     def write_sysctls(self, sysctls: Sequence[tuple[str, str]]) -> None:
         """Set sysctls of this node."""

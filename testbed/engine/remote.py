@@ -15,8 +15,10 @@ import select
 import signal
 import socket
 import subprocess
+import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 from typing import Any, NoReturn
 
 import msgspec
@@ -114,9 +116,10 @@ class RemoteLab:
 
 
 def _environment(asked: Mapping[str, str] | None, node: Mapping[str, str]) -> dict[str, str]:
-    """The variables of a program in a node: the caller's, those asked for, the node's own."""
+    """The variables of a program in a node: the caller's, those asked for, the node's own. Programs that came with the testbed (``aws``) are found last."""
     merged = {**os.environ, **(asked or {}), **node}
-    return {**merged, "PATH": sandbox.with_system_programs(merged.get("PATH", ""))}
+    path = sandbox.with_system_programs(merged.get("PATH", ""))
+    return {**merged, "PATH": os.pathsep.join((path, str(Path(sys.executable).parent)))}
 
 
 def attach(name: str) -> RemoteLab:

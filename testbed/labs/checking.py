@@ -69,6 +69,7 @@ class CheckedLab(Observed):
         self.silence_s = silence_s
         self.patience_s = PATIENCE_S
         self.probes: list[Probed] = []
+        self._told: dict[Probed, str] = {}
 
     @property
     def name(self) -> str:
@@ -134,10 +135,18 @@ class CheckedLab(Observed):
         return named
 
     def evidence(self) -> str:
-        """What happens to the last probe, made once more, in a sentence: which rule dropped it or, if it passes, which rules let it. Empty without a probe."""
+        """What happens to the last probe, made once more, in a sentence: which rule dropped it or, if it passes, which rules let it. Empty without a probe.
+
+        A probe that was followed before is not followed again: the lab does not change while it is checked.
+        """
         if not self.probes:
             return ""
         last = self.probes[-1]
+        if last not in self._told:
+            self._told[last] = self._followed(last)
+        return self._told[last]
+
+    def _followed(self, last: Probed) -> str:
         try:
             told = explain(self, last.source, last.destination, last.protocol, last.port, oracle=Oracle(self._resolved))
         except (LookupError, OSError) as error:

@@ -128,8 +128,8 @@ class Variant:
         return self.render(text)
 
     def hints(self) -> tuple[tuple[int, str], ...]:
-        """The hints that concern this student, each with its step: by step, the mildest first."""
-        titles = [*((question.step, question.name) for question in self.exercise.questions), *((each.step, each.name) for each in self.breaks)]
+        """The hints that concern this student, each with its step: by step, those on what is broken before those on questions, the mildest first."""
+        titles = [*((each.step, each.name) for each in self.breaks), *((question.step, question.name) for question in self.exercise.questions)]
         written = dict(sections(self.exercise.read("hints.md")))
         return tuple((step, self.render(hint.strip())) for step, title in sorted(titles, key=lambda t: t[0]) for hint in PARAGRAPH.split(written.get(title, "")) if hint.strip())
 

@@ -26,6 +26,7 @@ from testbed.plan import NodeKind, Plan
 GUESTS = frozenset((NodeKind.INSTANCE, NodeKind.DATABASE, NodeKind.LOAD_BALANCER))
 PROBE_TIMEOUT_S = 0.95
 """Below the second after which TCP sends its SYN again."""
+ROUTE_DID = "No rule dropped it, a route did"
 PASSED = (Answer.ANSWERED, Answer.REFUSED)
 
 
@@ -98,7 +99,11 @@ def judge(
     if oracle is not None and walk is not None and agrees and not passed:
         advice = oracle.advise(walk)
         before = "" if drop is not None or not any(hop.dropped for hop in hops) or walk.deciding.hops[-1].stage == "route" else "In AWS's own order it ends before that: "
-        cause, remedy = f"{cause} {before}{advice.cause}".strip() if advice.cause else cause, advice.remedy
+        if walk.deciding.hops[-1].stage == "route" and cause.startswith(ROUTE_DID) and advice.cause:
+            cause = f"No rule dropped it: {advice.cause}"
+        elif advice.cause:
+            cause = f"{cause} {before}{advice.cause}".strip()
+        remedy = advice.remedy
     return Explanation(
         source=source, destination=destination, sent=sent, arrived=arrived, passed=passed, cause=cause, cause_origin=origin, hops=hops, remedy=remedy, oracle=said, agrees=agrees
     )
@@ -121,7 +126,7 @@ def _cause(sent: Sent, destination: str, drop: Verdict | None, flow: ProbeFlow, 
         return f"Nothing was seen of it, not even at the source's own interface: nobody answers ARP for {sent.destination}."
     swallowed = next((words for hop in hops if hop.dropped for words in hop.said if words.endswith(" drop")), "")
     if swallowed:
-        return f"No rule dropped it, a route did: {swallowed.removesuffix(' drop')}."
+        return f"{ROUTE_DID}: {swallowed.removesuffix(' drop')}."
     return f"No rule dropped it and it did not arrive: there is no route onward from {requests[-1].node} (last seen at {requests[-1].where})."
 
 

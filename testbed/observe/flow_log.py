@@ -28,17 +28,19 @@ class FlowLogRecord:
 
 
 class FlowLogReader:
-    """The records of `resource` (an interface's, a subnet's or a VPC's id) in a running lab, from the lab's beginning."""
+    """The records of `resource` (an interface's, an instance's, a subnet's or a VPC's id) in a running lab, from the lab's beginning. `logged` is all that has a log."""
 
     def __init__(self, lab: LabView, resource: str) -> None:
-        self._resource = resource
         services = [service for service in lab.plan.services if service.kind == KIND]
         self._files = {lab.log_directory / f"{service.name}.jsonl": 0 for service in services}
-        self.is_logged = any(f'"{resource}"' in service.config for service in services)
+        interfaces = [(config["vpc_id"], interface) for config in (msgspec.json.decode(service.config) for service in services) for interface in config["interfaces"]]
+        self._wanted = {resource, *(interface["interface_id"] for _, interface in interfaces if interface["instance_id"] == resource)}
+        self.logged = tuple(sorted({name for vpc, interface in interfaces for name in (vpc, interface["subnet_id"], interface["interface_id"], interface["instance_id"]) if name}))
+        self.is_logged = resource in self.logged
 
     def more(self) -> list[dict[str, str]]:
         """What has come since the last time, each with ``log``, ``interface``, ``subnet``, ``vpc``, ``fields`` and ``line``."""
-        return [event for path in sorted(self._files) for event in self._read(path) if self._resource in (event.get("interface"), event.get("subnet"), event.get("vpc"))]
+        return [event for path in sorted(self._files) for event in self._read(path) if not self._wanted.isdisjoint((event.get("interface"), event.get("subnet"), event.get("vpc")))]
 
     def records(self) -> list[FlowLogRecord]:
         """The same, taken apart."""

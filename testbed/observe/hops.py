@@ -79,12 +79,19 @@ def _crossings(verdicts: Iterable[Verdict], frames: list[Frame], flow: ProbeFlow
         if not leg:
             continue
         key = (verdict.node, verdict.iif, str(header))
-        found.setdefault(key, _Crossing(leg=leg, node=verdict.node, header=header, entered_ns=verdict.time_ns)).verdicts.append(verdict)
+        if key not in found:
+            found[key] = _Crossing(leg=leg, node=verdict.node, header=header, entered_ns=_begun_ns(verdict, str(header), leaving))
+        found[key].verdicts.append(verdict)
     for crossing in found.values():
         out = next((header for frame, header, leg in leaving if frame.node == crossing.node and leg == crossing.leg and frame.time_ns >= crossing.entered_ns), None)
         crossing.left = out is not None
         crossing.became = out if out is not None and str(out) != str(crossing.header) else None
     return list(found.values())
+
+
+def _begun_ns(verdict: Verdict, header: str, leaving: list[tuple[Frame, Header, str]]) -> int:
+    """When a node's own packet left it: it entered by no interface, and a trace is told later than it happened."""
+    return min((frame.time_ns for frame, left, _ in leaving if frame.node == verdict.node and str(left) == header), default=verdict.time_ns)
 
 
 def _hop(crossing: _Crossing, node: Node | None, describe: Describe) -> Hop:

@@ -31,11 +31,11 @@ class Difference:
 
 
 def differences(lab: LabView, matrix: Reach, addresses: dict[tuple[str, str], IPv4Address]) -> tuple[Difference, ...]:
-    """Probe every pair of `matrix` for real; `addresses` say what each source would call each destination. Raises ValueError for UDP."""
+    """Probe every pair of `matrix` whose source begins connections, for real; `addresses` say what each source would call each destination. Raises ValueError for UDP."""
     protocol = Protocol(matrix.protocol)
     if protocol is Protocol.UDP:
         raise ValueError("UDP owes no answer: only tcp and icmp can be checked with packets")
-    pairs = [(source, destination) for source in matrix.names for destination in matrix.names if source != destination]
+    pairs = [(source, destination) for source in matrix.sources for destination in matrix.names if source != destination]
     passed: dict[tuple[str, str], bool] = {}
     for patience_s in PATIENCE_S:
         passed |= _probed(lab, pairs, addresses, protocol, matrix.port or 0, patience_s)

@@ -84,7 +84,8 @@ class Oracle:
 
 
 def _first_packet(probe: Probe, sender: Place) -> Packet:
-    source = sender.address if isinstance(probe.source, str) else probe.source
+    own = sender.address if isinstance(probe.source, str) else probe.source
+    source = own if probe.claimed_source is None else probe.claimed_source
     if probe.protocol is Protocol.ICMP:
         icmp_type = ECHO_REQUEST if probe.icmp_type is None else probe.icmp_type
         return Packet(source=source, destination=probe.destination, protocol=probe.protocol, icmp_type=icmp_type, icmp_code=probe.icmp_code or 0)

@@ -1,13 +1,13 @@
 """The walk of one packet through VPCs and the internet, in AWS's order.
 
-    guest ─▶ services of the fabric? ─▶ groups out ─▶ own subnet? ──────────────────────────────▶ groups in ─▶ guest
-                                                         │ no                                        ▲
-                                                         ▼                                           │
-                                           ACL out ─▶ route table ─┬─ local ─────────▶ ACL in ───────┤
-                                                                   ├─ NAT gateway ─▶ ACL in ─▶ translated, on from the gateway's own subnet
-                                                                   ├─ interface ─────▶ ACL in, destination check
-                                                                   ├─ peering ───────▶ an interface of the peer, else lost ─▶ ACL in
-                                                                   └─ internet gateway ─▶ 1:1 swap ─▶ internet ─▶ 1:1 swap ─▶ gateway route table ─▶ ACL in
+    guest ─▶ source its own? ─▶ services of the fabric? ─▶ groups out ─▶ own subnet? ──────────────────────────────▶ groups in ─▶ guest
+                                                                            │ no                                        ▲
+                                                                            ▼                                           │
+                                                              ACL out ─▶ route table ─┬─ local ─────────▶ ACL in ───────┤
+                                                                                      ├─ NAT gateway ─▶ ACL in ─▶ translated, on from the gateway's own subnet
+                                                                                      ├─ interface ─────▶ ACL in, destination check
+                                                                                      ├─ peering ───────▶ an interface of the peer, else lost ─▶ ACL in
+                                                                                      └─ internet gateway ─▶ 1:1 swap ─▶ internet ─▶ 1:1 swap ─▶ gateway route table ─▶ ACL in
 
 A `Memory` outlives a packet: which flows an interface has admitted, what a NAT gateway or a NAT instance has translated. ACLs and routes remember nothing.
 An interface without source/destination check whose guest forwards is left again by the guest's own choice of interface: its groups judge the packet inward
@@ -19,7 +19,10 @@ A network ACL is asked only where a subnet's border is crossed, so not on the wa
 subnet", "Network ACLs"; documented). Its filters see packets whole (assumed); `path_mtu` knows which are in pieces.
 Source: VPC user guide, "Network ACLs", "Security group rules", "Configure route tables", "Internet gateways", "NAT gateway basics" (documented);
 the order of the hops is derived from these. A public address that is used from inside its own VPC goes out to the internet gateway and back (assumed).
-NOT MODELLED: spoofed sources (the source check drops them).
+A forged source address ends at the sender's source/destination check, before anything else looks at the packet. Without the check the packet is judged by
+the address that it claims, and its answer goes there (EC2 user guide, "Infrastructure security in Amazon EC2", "Elastic network interfaces"; documented).
+NOT MODELLED: forged sources of hosts on the internet (whether a provider lets them out, RFC 2827, is not AWS's affair), and of a NAT instance itself (its guest masquerades
+them, too).
 """
 
 from __future__ import annotations
@@ -98,14 +101,14 @@ class PacketWalk:
         if any(packet.destination in own.addresses for own in self._places.by_node[place.node]):
             self._hop(place.node, Stage.HOST, f"{place.node} itself", packet)
             return Arrival(place=place, packet=packet, at_once=True)
+        if place.source_dest_check and packet.source not in place.addresses:
+            return self._drop(place.id, Stage.INTERFACE, packet, f"{place.id} source/destination check")
         if (service := service_at(packet.destination, place.vpc)) is not None:
             if not service.answers(packet):
                 return self._drop(place.vpc.id, Stage.SERVICE, packet, f"{service.name}: nothing answers here")
             self._hop(place.vpc.id, Stage.SERVICE, service.name, packet)
             return Arrival(place=place, packet=packet, at_once=True)
-        if place.source_dest_check and packet.source not in place.addresses:
-            return self._drop(place.id, Stage.INTERFACE, packet, f"{place.id} source/destination check")
-        if not self._passes_groups(place, packet, Flow.EGRESS, self._next_hop(place, packet)):
+        if not self._passes_groups(place, packet, Flow.EGRESS, self._next_hop(place, packet), self._by_tracking_gateway(place, packet)):
             return None
         return self._leave_interface(place, packet)
 
@@ -141,6 +144,14 @@ class PacketWalk:
         if selected.route is None:
             return self._places.by_vpc.get((place.vpc.id, packet.destination))
         return self._places.by_interface.get(_interface_of(selected.route))
+
+    def _by_tracking_gateway(self, place: InterfacePlace, packet: Packet) -> bool:
+        """Whether it goes to a gateway whose flows are always tracked."""
+        ways = self._places.private_ways
+        if not ways.gateways:
+            return False
+        selected = select(place.route_table, place.vpc, packet.destination, self._places.prefix_lists)
+        return selected is not None and selected.route is not None and ways.tracks_always(selected.route.gateway_id)
 
     def _to_target(self, route: Route, packet: Packet, sender: InterfacePlace) -> Arrival | None:
         if route.gateway_id is not None and route.gateway_id in self._places.private_ways.gateways:
@@ -311,8 +322,8 @@ class PacketWalk:
         self._hop(table.id, Stage.ROUTE, selected.origin, packet)
         return self._enter(middlebox, packet, came_from=None)
 
-    def _passes_groups(self, place: InterfacePlace, packet: Packet, flow: Flow, neighbour: InterfacePlace | None) -> bool:
-        """By the interface's memory first, then by its rules; what the rules admit is remembered. `neighbour` is at the other end of this crossing of the VPC."""
+    def _passes_groups(self, place: InterfacePlace, packet: Packet, flow: Flow, neighbour: InterfacePlace | None, always: bool = False) -> bool:
+        """By the interface's memory first, then by its rules; what the rules admit is remembered, tracked if `always` or by the rules. `neighbour` is at the other end of this crossing of the VPC."""
         known = self._memory.known(place.id, flow, packet)
         if known is not None and known.flow.tracked:
             self._hop(place.id, Stage.SECURITY_GROUP, f"{known.flow.origin} (tracked)", packet)
@@ -321,7 +332,7 @@ class PacketWalk:
         by_middlebox = place.source_dest_check and neighbour is not None and far_side not in neighbour.addresses
         decision = evaluate(place.groups, packet, flow, self._places.prefix_lists if by_middlebox else self._places.named)
         if decision.verdict is Verdict.ALLOW and (known is None or not known.is_reply):
-            always = neighbour is not None and neighbour.always_tracked
+            always = always or (neighbour is not None and neighbour.always_tracked)
             found = KnownFlow(origin=decision.origin, tracked=always or tracked(place.groups, packet, flow), protocol=packet.protocol, timeouts=place.timeouts)
             self._memory.learn(place.id, flow, packet, reply_to(packet), found)
         self._hops.append(Hop(where=place.id, stage=Stage.SECURITY_GROUP, verdict=decision.verdict, origin=decision.origin, packet=packet))

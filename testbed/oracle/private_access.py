@@ -85,6 +85,11 @@ class PrivateWays:
         """Whether a gateway endpoint has something for the packet."""
         return _is_tcp(packet, ports(self.gateways[endpoint_id].aws_service or ""))
 
+    def tracks_always(self, gateway_id: str | None) -> bool:
+        """Whether a route leads to DynamoDB's gateway endpoint: such flows are tracked whatever the rules say (EC2 user guide, "Automatically tracked connections"; documented)."""
+        endpoint = self.gateways.get(gateway_id or "")
+        return endpoint is not None and endpoint.aws_service == "dynamodb"
+
     def answers_itself(self, owner: str, packet: Packet) -> bool:
         """Whether the owner is an AWS service's endpoint, and the packet is for one of its ports."""
         endpoint = self._endpoints.get(owner)

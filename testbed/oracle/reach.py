@@ -59,6 +59,13 @@ class Reach:
     """Of each node: by which a source in a VPC calls it, and one on the internet."""
     outside: tuple[bool, ...]
     """Which nodes are on the internet."""
+    begins: tuple[bool, ...]
+    """Which nodes begin connections at all: an interface endpoint never does, a network balancer's node only passes on what others began."""
+
+    @property
+    def sources(self) -> tuple[str, ...]:
+        """The names of nodes that begin connections."""
+        return tuple(name for name, begins in zip(self.names, self.begins, strict=True) if begins)
 
     def address(self, source: str, destination: str) -> IPv4Address:
         """The address by which `source` calls `destination`."""
@@ -86,6 +93,7 @@ class _Matrix:
 
     def __init__(self, walk: Asked, open_walk: Asked, places: Places, topology: Topology, nodes: dict[str, Node], protocol: Protocol, port: int | None, source_port: int) -> None:
         self._walk, self._open_walk = walk, open_walk
+        self._is_private_way = places.private_ways.is_private_way
         self._names = tuple(sorted(nodes))
         self._nodes = tuple(nodes[name] for name in self._names)
         self._protocol, self._port, self._source_port = protocol, port, source_port
@@ -114,6 +122,7 @@ class _Matrix:
             protocol=self._protocol.name.lower(), port=self._port, names=self._names, fates=tuple(self._fates), cells=tuple(map(tuple, self._cells)),
             groups=tuple(map(tuple, alike.values())), walks=self._walks,
             addresses=tuple(map(_addresses_of, self._nodes)), outside=tuple(isinstance(node, InternetPlace) for node in self._nodes),
+            begins=tuple(isinstance(node, InternetPlace) or not self._is_private_way(node[0].owner) for node in self._nodes),
         )
 
     def _pairs(self, sources: list[int], targets: list[int]) -> None:
@@ -184,11 +193,12 @@ class _Matrix:
             return ("internet", tuple(block.containing(node.address) for block in blocks))
         unlike = UNLIKE if with_groups else UNLIKE | {"groups"}
         return tuple(
-            (_likeness(place, unlike), tuple(b.containing(address) for b in blocks for pair in _addresses(place) for address in pair), self._name_in_routes(place)) for place in node
+            (_likeness(place, unlike), tuple(b.containing(address) for b in blocks for pair in _addresses(place) for address in pair), self._own_name(place)) for place in node
         )
 
-    def _name_in_routes(self, place: InterfacePlace) -> str:
-        return place.id if place.id in self._named or place.owner in self._named else ""
+    def _own_name(self, place: InterfacePlace) -> str:
+        """Its name, where it counts: routes lead to it, or it passes on what it gets, as no other does."""
+        return place.id if place.id in self._named or place.owner in self._named or self._is_private_way(place.owner) else ""
 
 
 def _is_plain(skeleton: Walk, sender: tuple[InterfacePlace, ...], receiver: tuple[InterfacePlace, ...]) -> bool:

@@ -61,7 +61,7 @@ def _group(hop: Hop, vpc: str, places: Places) -> Advice:
     inward = flow == "ingress"
     other = hop.packet.source if inward else hop.packet.destination
     far = places.by_vpc.get((vpc, other))
-    whom = far.groups[0].id if far is not None and far.groups else f"{other}/32"
+    whom = far.groups[0].id if far is not None and far.groups else _prefix_list(other, places) or f"{other}/32"
     group = groups.split(",")[0]
     preposition = "from" if inward else "to"
     cause = f"No {flow} rule of {groups.replace(',', ' or ')} admits {packet_words(hop.packet)} {preposition} {other}."
@@ -119,6 +119,11 @@ def _rule(packet: Packet) -> str:
     if packet.protocol is Protocol.ICMP:
         return f"icmp type {packet.icmp_type}"
     return f"{packet.protocol.name.lower()} {packet.destination_port}"
+
+
+def _prefix_list(address: IPv4Address, places: Places) -> str:
+    """The prefix list of an AWS service that has the address, as "Gateway endpoints" advises (documented); empty if none has."""
+    return next((name for name in sorted(places.prefix_lists) if address in places.prefix_lists[name]), "")
 
 
 def _block(address: IPv4Address, places: Places) -> str:

@@ -18,6 +18,7 @@ class Probe:
     `source` is a node's name or an address. `nat_source_port` is the port that a NAT gateway picks for the flow: AWS draws it from
     1024-65535 (VPC user guide, "NAT gateway basics"; documented), so a verdict may depend on it where an ACL opens only a part of that range.
     `length_bytes` is the whole packet's (0: a short one), `dont_fragment` its DF bit; an echo's reply is as long, other replies are short.
+    `claimed_source` is the source address of a sender that forges it; None if it is the sender's own.
     """
 
     source: str | IPv4Address
@@ -30,6 +31,7 @@ class Probe:
     nat_source_port: int = 40000
     length_bytes: int = 0
     dont_fragment: bool = False
+    claimed_source: IPv4Address | None = None
 
 
 class Stage(enum.StrEnum):

@@ -16,6 +16,7 @@ from typing import Generic, TypeVar
 
 from testbed.plan.network import Interface, Link, Neighbour, Node, Plan, PolicyRule, Route, ServiceSpec
 from testbed.plan.nftables import NftTable, Ruleset
+from testbed.plan.table_changes import TableChange, table_change
 
 T = TypeVar("T")
 
@@ -33,7 +34,7 @@ class Delta(Generic[T]):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NodeChange:
-    """What changes inside a node that stays. `sysctls` are to be set; `tables` replace those of their name whole, `tables_removed` (family, name) go.
+    """What changes inside a node that stays. `sysctls` are to be set; `tables` are new or replace those of their name whole, `tables_edited` change in place, `tables_removed` (family, name) go.
 
     `settings`: what `exec` shows inside (name servers, search, hosts) or how the node is drawn is different; read it from the new plan.
     """
@@ -45,17 +46,21 @@ class NodeChange:
     neighbours: Delta[Neighbour]
     sysctls: tuple[tuple[str, str], ...]
     tables: Ruleset | None
+    tables_edited: tuple[TableChange, ...]
     tables_removed: tuple[tuple[str, str], ...]
     settings: bool
 
     def __bool__(self) -> bool:
-        return bool(self.loopback or self.routes or self.rules or self.neighbours or self.sysctls or self.tables or self.tables_removed or self.settings)
+        return bool(self.loopback or self.routes or self.rules or self.neighbours or self.sysctls or self.ruleset or self.settings)
+
+    @property
+    def ruleset(self) -> bool:
+        return self.tables is not None or bool(self.tables_edited or self.tables_removed)
 
     @property
     def parts(self) -> tuple[str, ...]:
         """The names of what changes, for people."""
-        ruleset = self.tables is not None or bool(self.tables_removed)
-        changed = {"loopback": self.loopback, "neighbours": self.neighbours, "routes": self.routes, "rules": self.rules, "ruleset": ruleset, "settings": self.settings, "sysctls": self.sysctls}
+        changed = {"loopback": self.loopback, "neighbours": self.neighbours, "routes": self.routes, "rules": self.rules, "ruleset": self.ruleset, "settings": self.settings, "sysctls": self.sysctls}
         return tuple(name for name, value in changed.items() if value)
 
 
@@ -65,6 +70,11 @@ class LinkChange:
 
     old: Link
     new: Link
+
+    @property
+    def remade(self) -> bool:
+        """Whether it must be made anew: another MAC address, or a wire where there was none."""
+        return (self.old.wire is None) != (self.new.wire is None) or (self.old.a.mac, self.old.b.mac) != (self.new.a.mac, self.new.b.mac)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -108,8 +118,10 @@ def diff(old: Plan | None, new: Plan) -> Change:
     nodes = _compare(old.nodes, new.nodes, lambda node: node.name, lambda node: node.name in rebuilt)
     links = _compare(old.links, new.links, lambda link: link.key, lambda link: link.a.node in rebuilt or link.b.node in rebuilt)
     services = _compare(old.services, new.services, lambda s: s.name, lambda s: s.node in rebuilt)
-    nodes_changed = tuple(change for before, after in nodes.kept if (change := _node_change(before, after)))
-    links_changed = tuple(LinkChange(old=before, new=after) for before, after in links.kept if before != after)
+    links_changed = tuple(LinkChange(old=before, new=after) for before, after in links.kept if before is not after and before != after)
+    remade = _remade(links.removed, links.added, links_changed)
+    touched = [(before, after) for before, after in nodes.kept if after.name in remade or (before is not after and before != after)]
+    nodes_changed = tuple(change for before, after in touched if (change := _node_change(before, after, remade.get(after.name, frozenset()))))
     restarted = tuple(after for before, after in services.kept if old.time_scale != new.time_scale or _runs_differently(before, after))
     reloaded = tuple(after for before, after in services.kept if after not in restarted and before.config != after.config)
     return Change(
@@ -156,9 +168,17 @@ def _rebuilt(old: Plan, new: Plan) -> frozenset[str]:
     )
 
 
-def _node_change(old: Node, new: Node) -> NodeChange:
+def _remade(removed: tuple[Link, ...], added: tuple[Link, ...], changed: tuple[LinkChange, ...]) -> dict[str, frozenset[str]]:
+    """The interfaces of each node that go and come again."""
+    again = {(end.node, end.name) for change in changed if change.remade for end in (change.new.a, change.new.b)}
+    again |= {(end.node, end.name) for link in removed for end in (link.a, link.b)} & {(end.node, end.name) for link in added for end in (link.a, link.b)}
+    return {node: frozenset(device for owner, device in again if owner == node) for node in {node for node, _ in again}}
+
+
+def _node_change(old: Node, new: Node, remade: frozenset[str]) -> NodeChange:
     tables_before, tables_after = _tables(old), _tables(new)
-    changed = tuple(table for key, table in tables_after.items() if tables_before.get(key) != table)
+    edited = {key: table_change(before, tables_after[key], remade) for key, before in tables_before.items() if key in tables_after}
+    whole = tuple(table for key, table in tables_after.items() if edited.get(key) is None)
     known = dict(old.sysctls)
     return NodeChange(
         name=new.name,
@@ -167,13 +187,16 @@ def _node_change(old: Node, new: Node) -> NodeChange:
         rules=_delta(old.rules, new.rules),
         neighbours=_delta(old.neighbours, new.neighbours),
         sysctls=tuple((key, value) for key, value in new.sysctls if known.get(key) != value),
-        tables=Ruleset(tables=changed) if changed else None,
+        tables=Ruleset(tables=whole) if whole else None,
+        tables_edited=tuple(change for change in edited.values() if change),
         tables_removed=tuple(key for key in tables_before if key not in tables_after),
         settings=_settings(old) != _settings(new),
     )
 
 
 def _delta(old: tuple[T, ...], new: tuple[T, ...]) -> Delta[T]:
+    if old == new:
+        return Delta()
     before, after = set(old), set(new)
     return Delta(removed=tuple(item for item in old if item not in after), added=tuple(item for item in new if item not in before))
 
@@ -211,6 +234,8 @@ def _of_nodes(removed: tuple[Node, ...], kept: tuple[tuple[Node, Node], ...]) ->
     for node in removed:
         yield EndedFlows(sentence=f"flows of {node.name} end: it goes away", node=node.name)
     for old, new in kept:
+        if old is new or old.ruleset == new.ruleset:
+            continue
         translated = dict(_translations(new))
         for (name, key), value in _translations(old):
             if translated.get((name, key)) != value:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from functools import lru_cache
 
 IFNAMSIZ = 15
 CHAIN_NAME_SIZE = 120
@@ -17,6 +18,7 @@ def interface_name(prefix: str, resource_id: str) -> str:
     return f"{name[: IFNAMSIZ - 7]}-{digest}"
 
 
+@lru_cache(maxsize=1 << 17)
 def identifier(*parts: str) -> str:
     """An nft identifier of at most 120 bytes: letters, digits, dots and underscores of the parts, joined by dots; ``x`` before a digit.
 
@@ -35,6 +37,7 @@ def mac_address(node: str, interface: str) -> str:
     return ":".join(["02", *(f"{byte:02x}" for byte in digest)])
 
 
+@lru_cache(maxsize=1 << 16)
 def _identifier(part: str) -> str:
     clean = "".join(c if c.isalnum() and c.isascii() else "_" for c in part)
     if clean.replace("_", "-") != part and clean != part:

@@ -43,13 +43,14 @@ class NftSet:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NftMap:
-    """A map or, with values of type ``verdict``, a verdict map; `elements` are (key, value)."""
+    """A map or, with values of type ``verdict``, a verdict map; `elements` are (key, value). The kernel has a quicker look-up for one whose `size` it knows."""
 
     name: str
     type: str
     value_type: str
     flags: tuple[str, ...] = ()
     elements: tuple[tuple[str, str], ...] = ()
+    size: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -92,10 +93,9 @@ def _table(table: NftTable) -> str:
         policy = ", ".join(f"{state} : {seconds}" for state, seconds in timeout.policy)
         lines += [f"  ct timeout {timeout.name} {{", f"    protocol {timeout.protocol};", "    l3proto ip;", f"    policy = {{ {policy} }};", "  }"]
     for nft_set in table.sets:
-        lines += [f"  set {nft_set.name} {{", f"    {_typed(nft_set.type)};", *_flags(nft_set.flags), *_limits(nft_set), *_elements(nft_set.elements), "  }"]
+        lines += set_text(nft_set)
     for nft_map in table.maps:
-        elements = tuple(f"{key} : {value}" for key, value in nft_map.elements)
-        lines += [f"  map {nft_map.name} {{", f"    {_typed(nft_map.type)} : {nft_map.value_type};", *_flags(nft_map.flags), *_elements(elements), "  }"]
+        lines += map_text(nft_map)
     lines += [f"  chain {chain.name} {{}}" for chain in table.chains if not chain.hook]
     lines.append("}")
     lines.append(f"{head} {{")
@@ -103,10 +103,26 @@ def _table(table: NftTable) -> str:
         lines.append(f"  chain {chain.name} {{")
         if chain.hook:
             lines.append(f"    {chain.hook}")
-        lines += [f"    {rule.statement}" + (f' comment "{rule.origin}"' if rule.origin else "") for rule in chain.rules]
+        lines += [f"    {rule_text(rule)}" for rule in chain.rules]
         lines.append("  }")
     lines.append("}")
     return "\n".join(lines) + "\n"
+
+
+def rule_text(rule: NftRule) -> str:
+    """The rule with its comment."""
+    return rule.statement + (f' comment "{rule.origin}"' if rule.origin else "")
+
+
+def set_text(nft_set: NftSet) -> list[str]:
+    """The set's block inside its table's, line by line."""
+    return [f"  set {nft_set.name} {{", f"    {_typed(nft_set.type)};", *_flags(nft_set.flags), *_limits(nft_set), *_elements(nft_set.elements), "  }"]
+
+
+def map_text(nft_map: NftMap) -> list[str]:
+    """The map's block inside its table's, line by line."""
+    elements = tuple(f"{key} : {value}" for key, value in nft_map.elements)
+    return [f"  map {nft_map.name} {{", f"    {_typed(nft_map.type)} : {nft_map.value_type};", *_flags(nft_map.flags), *_size(nft_map.size), *_elements(elements), "  }"]
 
 
 def _typed(key: str) -> str:
@@ -115,8 +131,12 @@ def _typed(key: str) -> str:
 
 
 def _limits(nft_set: NftSet) -> list[str]:
-    size = [] if nft_set.size is None else [f"    size {nft_set.size};"]
+    size = _size(nft_set.size)
     return size if nft_set.timeout_s is None else [*size, f"    timeout {nft_set.timeout_s}s;"]
+
+
+def _size(size: int | None) -> list[str]:
+    return [] if size is None else [f"    size {size};"]
 
 
 def _flags(flags: tuple[str, ...]) -> list[str]:

@@ -31,7 +31,7 @@ LISTENING, POURING, FLOODED, ECHOING = range(5001, 5005)
 PAYLOAD = bytes(18)
 """With UDP's, IP's and Ethernet's headers and the checksum that an adapter would add: 64 bytes."""
 AT_ONCE = 64
-BATCHES, FLOWS, TRIPS = 300, 500, 1000
+BATCHES, FLOWS, TRIPS = 100, 250, 400
 POURING_S = 0.12
 CHUNK_BYTES = 256 * 1024
 RESET_ON_CLOSE = struct.pack("ii", 1, 0)

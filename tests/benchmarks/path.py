@@ -9,7 +9,8 @@ holds five groups with 10, 100 or 1,000 rules a direction in all, no more than A
     bare forwarding   without any ruleset: what the kernel does by itself, each packet one hop older. Told, so that nothing is hidden.
 
 It is one lab, changed in place (`Lab.apply`) from filter to filter, so that all of them use the same interfaces and memory; every round measures each in
-turn, in slices of a fraction of a second. A round's value is that of its best slice, since other load only ever makes it worse; told are the medians of the
+turn, in slices of a fraction of a second, a pause after the change: the kernel takes the former ruleset apart later, on the time of whoever runs, and with
+1,000 rules that is felt for tens of milliseconds. A round's value is that of its best slice, since other load only ever makes it worse; told are the medians of the
 rounds' ratios.
 What bounds each measurement is told in `_traffic`.
 """
@@ -22,6 +23,7 @@ import random
 import statistics
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from ipaddress import IPv4Network
@@ -37,8 +39,10 @@ BLOCKS = {SOURCE: "10.0.1.0/24", SINK: "10.0.2.0/24"}
 FILTERS = "fabric"
 """The table that filters; what else a namespace has is a router's work."""
 PLAIN, BARE = "plain", "bare"
-SLICES = 6
-"""Slices of each path in a round; the best is the round's value."""
+TURNS, SLICES = 6, 3
+"""Turns of each path in a round, and slices of a turn; the best slice of all is the round's value."""
+SETTLED_S = 0.1
+"""From a change of filters to the first slice."""
 WORDS = {
     "throughput": ("TCP throughput", "Gbit/s", 0.9),
     "packets": ("64-byte packets of an established flow", "packets/s", 0.8),
@@ -185,10 +189,11 @@ def run(rounds: int) -> Values:
             measured(way)  # warm
             for _ in range(rounds):
                 slices: dict[str, list[float]] = {name: [] for name in paths}
-                for turn in range(SLICES):
+                for turn in range(TURNS):
                     for name in paths if turn % 2 else reversed(paths):
                         lab.apply(paths[name])
-                        slices[name].append(measured(way))
+                        time.sleep(SETTLED_S)
+                        slices[name] += [measured(way) for _ in range(SLICES)]
                 for name, found in slices.items():
                     values[what][name].append(min(found) if what in AT_MOST else max(found))
     return values

@@ -23,13 +23,14 @@ from testbed.plan import Node
 
 ETH_P_IP = 0x0800
 PACKET_OUTGOING = 4
+IP_PKTINFO = 8
 SYN, RST = 0x02, 0x04
 MARK_BASE = 0x5A000000
 DONT_FRAGMENT, MORE_FRAGMENTS = 0x4000, 0x2000
 TCP_LENGTH_STEP = 4096
 """A reset acknowledges a SYN's data, too: these come in multiples of this, so that the mark is found again."""
 FIRST_SOURCE_PORT = 33000
-PORTS_PER_ATTEMPT = 5000
+PORTS_PER_ATTEMPT = 3000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,13 +52,13 @@ def send(lab: Lab, hosts: Sequence[Node], probes: Sequence[Probe], udp_ports: Se
     taps = {node.name: _tap(lab, node.name) for node in hosts}
     echo = _Echo([lab.socket(node.name, socket.AF_INET, socket.SOCK_DGRAM) for node in hosts for _ in udp_ports], list(udp_ports) * len(hosts))
     raw = {name: lab.socket(name, socket.AF_INET, socket.SOCK_RAW, socket.IPPROTO_RAW) for name in taps}
-    addresses = {node.name: _address(lab, node.name) for node in hosts}
+    addresses = {name: _address(lab, name) for name in {str(probe.source) for probe in probes}}
     try:
         for number, probe in enumerate(probes):
             source = str(probe.source)
             try:
                 mtu = next(end.mtu_bytes for link in lab.plan.links for end in (link.a, link.b) if end.node == source)
-                for piece in _pieces(_packet(probe, addresses[source], MARK_BASE + number), mtu):
+                for piece in _pieces(_packet(probe, probe.claimed_source or addresses[source], MARK_BASE + number), mtu):
                     raw[source].sendto(piece, (str(probe.destination), 0))
             except OSError:  # the sender itself has no route
                 continue
@@ -119,11 +120,12 @@ def _watch(taps: dict[str, socket.socket], own: dict[str, set[bytes]], probes: S
 
 
 class _Echo:
-    """UDP sockets that send everything back, as a peer that answers."""
+    """UDP sockets that send everything back, as a peer that answers, from the address that was asked."""
 
     def __init__(self, sockets: list[socket.socket], ports: list[int]) -> None:
         self._sockets = {sock.fileno(): sock for sock in sockets}
         for sock, port in zip(sockets, ports, strict=True):
+            sock.setsockopt(socket.IPPROTO_IP, IP_PKTINFO, 1)
             sock.bind(("0.0.0.0", port))
             sock.setblocking(False)
         self._stop_read, self._stop_write = socket.socketpair()
@@ -138,8 +140,10 @@ class _Echo:
             for descriptor, _ in poll.poll():
                 if descriptor == self._stop_read.fileno():
                     return
-                data, peer = self._sockets[descriptor].recvfrom(2048)
-                self._sockets[descriptor].sendto(b"R" + data[1:5], peer)
+                data, control, _, peer = self._sockets[descriptor].recvmsg(2048, 64)
+                asked = struct.unpack("=I4s4s", control[0][2])[2]
+                answering = struct.pack("=I4s4s", 0, asked, bytes(4))
+                self._sockets[descriptor].sendmsg([b"R" + data[1:5]], [(socket.IPPROTO_IP, IP_PKTINFO, answering)], 0, peer)
 
     def close(self) -> None:
         self._stop_write.send(b"x")

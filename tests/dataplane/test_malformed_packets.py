@@ -7,7 +7,6 @@ carries the word LEAK; what reaches `inside` with it must be what the group admi
 from __future__ import annotations
 
 import random
-import socket
 from collections.abc import Iterator
 
 import pytest
@@ -22,12 +21,10 @@ from testbed.engine import sandbox
 from testbed.engine.lab import Lab
 from testbed.model import Direction, Instance, NetworkAcl, NetworkAclEntry, PortRange, Protocol, SecurityGroup, SecurityGroupRule, Subnet, Topology, Verdict, Vpc
 from testbed.resolve import resolve
+from tests.dataplane.wire import WORD, Wire, port_of
 
 OPEN_PORT, CLOSED_PORT = 9000, 9001
 ATTACKER, OUTSIDER, INSIDE = "10.9.0.10", "10.9.1.11", "10.9.1.10"
-WORD = b"LEAK"
-PATIENCE_S = 0.15
-PACKET_OUTGOING = 4
 
 pytestmark = pytest.mark.packets
 
@@ -54,59 +51,23 @@ def topology() -> Topology:
     )
 
 
-class Wire:
-    """The running network, and what `inside` hears."""
-
-    def __init__(self, lab: Lab) -> None:
-        self._lab = lab
-        self._tap = lab.socket("inside", socket.AF_PACKET, socket.SOCK_DGRAM, socket.htons(0x0003))
-        self._sockets = {node: lab.socket(node, socket.AF_PACKET, socket.SOCK_RAW) for node in ("attacker", "outsider")}
-        for sock in self._sockets.values():
-            sock.bind(("eth0", 0))
-        self._heads = {}
-        for link in lab.plan.links:
-            for near, far in ((link.a, link.b), (link.b, link.a)):
-                self._heads[near.node] = Ether(src=near.mac, dst=far.mac)
+class Attack(Wire):
+    """Sends as `attacker` where nothing else is said."""
 
     def send(self, *packets: Packet | bytes, node: str = "attacker") -> None:
-        """IP packets to the subnet's router, bytes as they are."""
-        for packet in packets:
-            frame = bytes(self._heads[node] / packet) if isinstance(packet, Packet) else bytes(self._heads[node] / Raw(packet))
-            try:
-                self._sockets[node].send(frame[:9014])
-            except OSError:  # too long for the interface: the sender's own
-                continue
-
-    def frame(self, frame: Packet, node: str = "attacker") -> None:
-        self._sockets[node].send(bytes(frame))
-
-    def heard(self) -> list[bytes]:
-        """The IP packets with the word that have reached `inside`, until nothing more comes."""
-        found = []
-        self._tap.settimeout(PATIENCE_S)
-        while True:
-            try:
-                packet, origin = self._tap.recvfrom(65536)
-            except TimeoutError:
-                return found
-            if WORD in packet and origin[2] != PACKET_OUTGOING:
-                found.append(packet)
+        super().send(*packets, node=node)
 
     def works(self) -> bool:
         """Whether an honest datagram to the open port arrives."""
         self.send(IP(src=ATTACKER, dst=INSIDE) / UDP(sport=40000, dport=OPEN_PORT) / WORD)
         return len(self.heard()) == 1
 
-    def close(self) -> None:
-        for sock in (self._tap, *self._sockets.values()):
-            sock.close()
-
 
 @pytest.fixture(scope="module")
-def wire(lab_sandbox: None) -> Iterator[Wire]:
+def wire(lab_sandbox: None) -> Iterator[Attack]:
     assert sandbox.inside()
     with Lab(compile_plan(resolve(topology()))) as lab:
-        found = Wire(lab)
+        found = Attack(lab, senders=("attacker", "outsider"), hearers=("inside",))
         try:
             yield found
         finally:
@@ -114,7 +75,7 @@ def wire(lab_sandbox: None) -> Iterator[Wire]:
 
 
 @pytest.fixture(autouse=True)
-def still_works(wire: Wire) -> Iterator[None]:
+def still_works(wire: Attack) -> Iterator[None]:
     """Whatever was sent, the honest way is open afterwards."""
     wire.heard()
     yield
@@ -125,7 +86,7 @@ def udp(port: int, length: int = 64, **fields: object) -> Packet:
     return IP(src=ATTACKER, dst=INSIDE, id=random.randrange(1, 65536), **fields) / UDP(sport=40001, dport=port) / (WORD * (length // len(WORD)))
 
 
-def test_fragments_are_judged_as_the_whole_that_they_make(wire: Wire) -> None:
+def test_fragments_are_judged_as_the_whole_that_they_make(wire: Attack) -> None:
     wire.send(*fragment(udp(CLOSED_PORT, 4000), fragsize=1000))
     wire.send(*reversed(fragment(udp(CLOSED_PORT, 4000), fragsize=8)[:60]))
     assert wire.heard() == []
@@ -133,7 +94,7 @@ def test_fragments_are_judged_as_the_whole_that_they_make(wire: Wire) -> None:
     assert len(wire.heard()) >= 1
 
 
-def test_a_later_fragment_by_itself_goes_nowhere(wire: Wire) -> None:
+def test_a_later_fragment_by_itself_goes_nowhere(wire: Attack) -> None:
     _, *later = fragment(udp(OPEN_PORT, 4000), fragsize=1000)
     wire.send(*later)
     assert wire.heard() == []
@@ -141,7 +102,7 @@ def test_a_later_fragment_by_itself_goes_nowhere(wire: Wire) -> None:
     assert wire.heard() == []
 
 
-def test_overlapping_fragments_do_not_rewrite_the_port(wire: Wire) -> None:
+def test_overlapping_fragments_do_not_rewrite_the_port(wire: Attack) -> None:
     """RFC 1858: a second fragment at offset 0 or 8 bytes overwrites the header that the filter has seen."""
     honest, forged = bytes(udp(OPEN_PORT, 64)[UDP]), bytes(udp(CLOSED_PORT, 64)[UDP])
     for number, (first, second) in enumerate(((honest, forged), (forged, honest)), start=500):
@@ -153,10 +114,10 @@ def test_overlapping_fragments_do_not_rewrite_the_port(wire: Wire) -> None:
         rest = head.copy()
         rest.flags, rest.frag = 0, 3
         wire.send(begun / Raw(first[:24]), again / Raw(second[:24]), rest / Raw(first[24:]))
-    assert all(port_of(packet) != CLOSED_PORT for packet in wire.heard())
+    assert all(port_of(packet) != CLOSED_PORT for _, packet in wire.heard())
 
 
-def test_tiny_first_fragments_hide_no_port(wire: Wire) -> None:
+def test_tiny_first_fragments_hide_no_port(wire: Attack) -> None:
     whole = bytes(udp(CLOSED_PORT, 64)[UDP])
     tiny, rest = IP(src=ATTACKER, dst=INSIDE, id=900, proto=17, flags="MF") / Raw(whole[:8]), IP(src=ATTACKER, dst=INSIDE, id=900, proto=17, frag=1) / Raw(whole[8:])
     wire.send(tiny, rest)
@@ -164,7 +125,7 @@ def test_tiny_first_fragments_hide_no_port(wire: Wire) -> None:
     assert wire.heard() == []
 
 
-def test_a_ping_of_death_and_more_fragments_than_fit(wire: Wire) -> None:
+def test_a_ping_of_death_and_more_fragments_than_fit(wire: Attack) -> None:
     wire.send(IP(src=ATTACKER, dst=INSIDE, id=950, proto=1, frag=8189) / Raw(WORD * 100))
     for number in range(1000, 1400):
         wire.send(IP(src=ATTACKER, dst=INSIDE, id=number, proto=17, flags="MF", frag=number % 200) / Raw(WORD * 2))
@@ -172,20 +133,20 @@ def test_a_ping_of_death_and_more_fragments_than_fit(wire: Wire) -> None:
 
 
 @pytest.mark.parametrize("option", [IPOption_LSRR(routers=[INSIDE]), IPOption_SSRR(routers=[INSIDE])], ids=["loose", "strict"])
-def test_source_routing_is_refused(wire: Wire, option: Packet) -> None:
+def test_source_routing_is_refused(wire: Attack, option: Packet) -> None:
     wire.send(IP(src=ATTACKER, dst=OUTSIDER, options=[option]) / UDP(sport=40001, dport=OPEN_PORT) / WORD)
     wire.send(IP(src=ATTACKER, dst=INSIDE, options=[option]) / UDP(sport=40001, dport=CLOSED_PORT) / WORD)
     assert wire.heard() == []
 
 
 @pytest.mark.parametrize("flags", ["", "S", "SA", "A", "F", "R", "FPU", "SFRPAUEC", "SF", "PA"])
-def test_no_combination_of_tcp_flags_passes_a_group_without_a_rule(wire: Wire, flags: str) -> None:
+def test_no_combination_of_tcp_flags_passes_a_group_without_a_rule(wire: Attack, flags: str) -> None:
     for node, source in (("attacker", ATTACKER), ("outsider", OUTSIDER)):
         wire.send(IP(src=source, dst=INSIDE) / TCP(sport=OPEN_PORT, dport=OPEN_PORT, flags=flags) / WORD, node=node)
     assert wire.heard() == []
 
 
-def test_wrong_lengths_checksums_and_versions(wire: Wire) -> None:
+def test_wrong_lengths_checksums_and_versions(wire: Attack) -> None:
     closed = udp(CLOSED_PORT)
     for field, value in (("len", 10), ("len", 65535), ("ihl", 4), ("ihl", 15), ("version", 6), ("version", 0), ("chksum", 1), ("ttl", 0)):
         for port in (CLOSED_PORT, OPEN_PORT):
@@ -193,46 +154,39 @@ def test_wrong_lengths_checksums_and_versions(wire: Wire) -> None:
             setattr(broken, field, value)
             wire.send(broken)
     wire.send(IP(src=ATTACKER, dst=INSIDE) / UDP(sport=40001, dport=CLOSED_PORT, len=4) / WORD, IP(src=ATTACKER, dst=INSIDE, proto=17) / WORD, bytes(closed)[:19])
-    assert all(port_of(packet) == OPEN_PORT for packet in wire.heard())
+    assert all(port_of(packet) == OPEN_PORT for _, packet in wire.heard())
 
 
-def test_spoofed_sources_reach_nobody(wire: Wire) -> None:
+def test_spoofed_sources_reach_nobody(wire: Attack) -> None:
     for source in (INSIDE, OUTSIDER, "10.9.0.99", "10.9.0.1", "0.0.0.0", "127.0.0.1", "255.255.255.255", "224.0.0.5", "8.8.8.8"):
         wire.send(IP(src=source, dst=INSIDE) / UDP(sport=40001, dport=OPEN_PORT) / WORD)
     assert wire.heard() == []
 
 
-def test_errors_and_redirects_about_flows_that_do_not_exist(wire: Wire) -> None:
+def test_errors_and_redirects_about_flows_that_do_not_exist(wire: Attack) -> None:
     quoted = IP(src=INSIDE, dst=ATTACKER) / UDP(sport=OPEN_PORT, dport=40001) / WORD
     for icmp_type, code in ((3, 1), (3, 4), (4, 0), (5, 1), (11, 0), (12, 0)):
         wire.send(IP(src=ATTACKER, dst=INSIDE) / ICMP(type=icmp_type, code=code) / quoted)
     assert wire.heard() == []
 
 
-def test_frames_that_are_no_ipv4(wire: Wire) -> None:
-    head = wire._heads["attacker"]
+def test_frames_that_are_no_ipv4(wire: Attack) -> None:
+    head = wire.heads["attacker"]
     for kind in (0x0000, 0x0806, 0x8100, 0x86DD, 0x88CC, 0x8847, 0xFFFF):
-        wire.frame(Ether(src=head.src, dst=head.dst, type=kind) / Raw(WORD * 20))
-        wire.frame(Ether(src=head.src, dst="ff:ff:ff:ff:ff:ff", type=kind) / Raw(WORD * 20))
+        wire.frame(Ether(src=head.src, dst=head.dst, type=kind) / Raw(WORD * 20), "attacker")
+        wire.frame(Ether(src=head.src, dst="ff:ff:ff:ff:ff:ff", type=kind) / Raw(WORD * 20), "attacker")
     for psrc in (INSIDE, "10.9.0.1", "0.0.0.0"):
-        wire.frame(Ether(src=head.src, dst="ff:ff:ff:ff:ff:ff") / ARP(op=2, hwsrc=head.src, psrc=psrc, pdst=INSIDE) / Raw(WORD))
+        wire.frame(Ether(src=head.src, dst="ff:ff:ff:ff:ff:ff") / ARP(op=2, hwsrc=head.src, psrc=psrc, pdst=INSIDE) / Raw(WORD), "attacker")
     assert wire.heard() == []
 
 
 @settings(deadline=None, max_examples=15, suppress_health_check=list(HealthCheck))
 @given(seed=st.integers(0, 1 << 32))
-def test_random_nonsense(wire: Wire, seed: int) -> None:
+def test_random_nonsense(wire: Attack, seed: int) -> None:
     chance = random.Random(seed)
     random.seed(seed)  # scapy's fuzz draws from here
     for _ in range(40):
         layers = chance.choice((fuzz(UDP()), fuzz(TCP()), fuzz(ICMP()), Raw(chance.randbytes(chance.randrange(60)))))
         packet = IP(src=ATTACKER, dst=INSIDE, proto=chance.randrange(256), flags=chance.choice((0, "MF", "DF")), frag=chance.choice((0, 0, 1, 185))) / layers / Raw(WORD)
         wire.send(packet, node=chance.choice(("attacker", "outsider")))
-    assert all(packet[9] == 17 and port_of(packet) == OPEN_PORT for packet in wire.heard())
-
-
-def port_of(packet: bytes) -> int | None:
-    """The destination port of a UDP packet; None of a later fragment or another protocol."""
-    start = (packet[0] & 15) * 4
-    offset = (packet[6] << 8 | packet[7]) & 0x1FFF
-    return None if packet[9] != 17 or offset or len(packet) < start + 4 else packet[start + 2] << 8 | packet[start + 3]
+    assert all(packet[9] == 17 and port_of(packet) == OPEN_PORT for _, packet in wire.heard())

@@ -13,42 +13,61 @@ from hypothesis import strategies as st
 from testbed.compile import compile_plan
 from testbed.engine import sandbox
 from testbed.engine.lab import Lab
-from testbed.model import Protocol
-from testbed.oracle import Oracle, Outcome, Probe
-from testbed.plan import NodeKind
+from testbed.model import LoadBalancer, Protocol, VpcEndpoint
+from testbed.model.load_balancer import NETWORK
+from testbed.oracle import Oracle, Outcome, Probe, Stage
+from testbed.plan import NodeKind, Plan
 from testbed.resolve import Resolved, resolve
 from tests.dataplane.probing import Seen, distinct, send
 from tests.strategies import SERVICE_PORTS, probes, vpcs
 from topologies.web_app import web_app
 
-HOSTS = (NodeKind.INSTANCE, NodeKind.USER, NodeKind.LOAD_BALANCER, NodeKind.DATABASE)
+HOSTS = (NodeKind.INSTANCE, NodeKind.USER, NodeKind.LOAD_BALANCER, NodeKind.DATABASE, NodeKind.SERVICES_PLANE)
 PROBES_PER_VPC = 25
 ATTEMPTS = 3
 PATIENCE_S = 0.2
 
 
 def disagreements(resolved: Resolved, asked: Sequence[Probe], compiled_from: Resolved | None = None) -> list[str]:
-    """Run the network, without its services, and say where kernel and oracle differ.
+    """Run the network, without its services, and say where kernel and oracle differ."""
+    with Lab(bare_plan(compiled_from or resolved)) as lab:
+        return differences(lab, resolved, asked)
+
+
+def bare_plan(resolved: Resolved) -> Plan:
+    """The network without its services."""
+    return replace(compile_plan(resolved), services=(), name="dataplane")
+
+
+def differences(lab: Lab, resolved: Resolved, asked: Sequence[Probe], first_attempt: int = 0) -> list[str]:
+    """Where the running network and the oracle differ.
 
     A probe that differs is sent again as another flow, with more patience: a busy machine loses time, a wrong rule does not.
     """
     oracle = Oracle(resolved)
-    plan = replace(compile_plan(compiled_from or resolved), services=(), name="dataplane")
-    hosts = [node for node in plan.nodes if node.kind in HOSTS]
-    with Lab(plan) as lab:
-        for attempt in range(ATTEMPTS):
-            asked = distinct(asked, attempt)
-            seen = send(lab, hosts, asked, SERVICE_PORTS, patience_s=PATIENCE_S * 4**attempt)
-            differences = {probe: difference for probe, saw in zip(asked, seen, strict=True) if (difference := _difference(oracle, probe, saw))}
-            asked = tuple(differences)
-            if not asked:
-                break
-    return list(differences.values())
+    endpoints = aws_endpoints(resolved)
+    passed_through = {balancer.id for balancer in resolved.topology.of(LoadBalancer) if balancer.type == NETWORK}
+    hosts = [node for node in lab.plan.nodes if (node.kind in HOSTS or node.origin in endpoints) and node.origin not in passed_through]
+    for attempt in range(ATTEMPTS):
+        asked = distinct(asked, first_attempt + attempt)
+        seen = send(lab, hosts, asked, SERVICE_PORTS, patience_s=PATIENCE_S * 4**attempt)
+        found = {probe: difference for probe, saw in zip(asked, seen, strict=True) if (difference := _difference(oracle, probe, saw, endpoints))}
+        asked = tuple(found)
+        if not asked:
+            break
+    return list(found.values())
 
 
-def _difference(oracle: Oracle, probe: Probe, saw: Seen) -> str | None:
+def aws_endpoints(resolved: Resolved) -> set[str]:
+    """The endpoints of AWS's own services: they end a flow as a host does, a provider's leads on to its balancer's target."""
+    return {endpoint.id for endpoint in resolved.topology.of(VpcEndpoint) if endpoint.aws_service is not None}
+
+
+def _difference(oracle: Oracle, probe: Probe, saw: Seen, endpoints: set[str]) -> str | None:
     walk = oracle.walk(probe)
-    says = Seen(arrived=walk.request.outcome is Outcome.DELIVERED, replied=walk.reply is not None and walk.reply.outcome is Outcome.DELIVERED)
+    end = walk.request.hops[-1]
+    refused_there = end.stage is Stage.VPC_ENDPOINT and end.where in endpoints  # what an endpoint does not answer has still come to it
+    says = Seen(arrived=walk.request.outcome is Outcome.DELIVERED or refused_there, replied=walk.reply is not None and walk.reply.outcome is Outcome.DELIVERED)
     if says == saw:
         return None
     return f"{probe}\n    oracle {says} because of {walk.origin} ({walk.leg})\n    kernel {saw}"

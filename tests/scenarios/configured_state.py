@@ -1,6 +1,7 @@
 """The configured state of a running lab, in a form that can be compared: what the kernel holds in each node, without what only history explains.
 
-Left out: numbers of interfaces and rules, counters, what the kernel learns (neighbours that are not permanent, cached routes), and the order in which things were made.
+Left out: numbers of interfaces and rules, counters, what the kernel learns (neighbours that are not permanent, cached routes), what it notes some time later (`operstate`; whether
+the cable is in, LOWER_UP, it knows at once), and the order in which things were made.
 """
 
 from __future__ import annotations
@@ -20,7 +21,10 @@ nft -j list ruleset
 cd /proc/sys/net && exec grep -rs . ipv4/conf ipv4/neigh ipv4/ip_forward ipv4/icmp_ratelimit ipv4/fwmark_reflect \\
     netfilter/nf_conntrack_tcp_timeout_established netfilter/nf_conntrack_udp_timeout netfilter/nf_conntrack_tcp_be_liberal
 """
-HISTORY = frozenset(("ifindex", "link_index", "link_netnsid", "link", "handle", "packets", "bytes", "metainfo", "link-netns"))
+LATER = "NO-CARRIER"
+UNORDERED = frozenset(("addr_info", "elem"))
+"""An interface's addresses, which say themselves whether they are secondary; elements of sets and maps."""
+HISTORY = frozenset(("operstate", "ifindex", "link_index", "link_netnsid", "link", "handle", "packets", "bytes", "metainfo", "link-netns"))
 LOOKS_AT_ONCE = 8
 
 State = dict[str, dict[str, list[str]]]
@@ -82,5 +86,5 @@ def _line(entry: Any) -> str:
 
 def _timeless(value: Any) -> Any:
     if isinstance(value, dict):
-        return {key: _timeless(inner) if key != "elem" else sorted(_line(element) for element in inner) for key, inner in value.items() if key not in HISTORY}
-    return [_timeless(inner) for inner in value] if isinstance(value, list) else value
+        return {key: _timeless(inner) if key not in UNORDERED else sorted(_line(element) for element in inner) for key, inner in value.items() if key not in HISTORY}
+    return [_timeless(inner) for inner in value if inner != LATER] if isinstance(value, list) else value

@@ -1,9 +1,12 @@
 """Configured state depends on the topology alone: a lab that was changed holds what a lab that was started so holds, node by node, whatever came before."""
 
+import subprocess
 from collections.abc import Callable
 from dataclasses import replace
 
 import pytest
+from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis import strategies as st
 
 from testbed.compile import compile_plan
 from testbed.engine.lab import Lab
@@ -12,6 +15,7 @@ from testbed.plan import Plan
 from testbed.resolve import resolve
 from tests.scenarios.configured_state import State, configured_state, differences
 from tests.scenarios.shop import resource, with_resources
+from tests.strategies import other_rules, vpcs, vpcs_with_an_appliance
 from topologies.web_app import web_app
 
 pytestmark = [pytest.mark.packets, pytest.mark.usefixtures("lab_sandbox")]
@@ -100,3 +104,26 @@ def test_the_comparison_sees_a_single_rule_route_or_address():
             assert done.wait() == 0
         told = differences(state, configured_state(lab))
     assert {line.split(":")[0] for line in told} == {"vpc-shop routes", "vpc-shop addresses", "vpc-shop ruleset", "vpc-shop sysctls"}
+
+
+@settings(max_examples=settings.default.max_examples // 10, deadline=None, phases=(Phase.reuse, Phase.generate), suppress_health_check=list(HealthCheck))
+@given(data=st.data())
+def test_random_changes_leave_what_a_fresh_start_would(data):
+    """From one random VPC to others of the same names, and to one whose groups have other rules."""
+    first, second = data.draw(vpcs_with_an_appliance()), data.draw(st.one_of(vpcs(), vpcs_with_an_appliance()))
+    way = (first, data.draw(other_rules(first)), second, data.draw(other_rules(second)))
+    with Lab(network(way[0])) as lab:
+        for topology in way[1:]:
+            lab.apply(network(topology))
+        changed_state = configured_state(lab)
+    with Lab(network(way[-1])) as lab:
+        assert differences(changed_state, configured_state(lab)) == []
+
+
+def test_a_change_of_one_rule_leaves_every_other_counter():
+    with Lab(network(BASE)) as lab:
+        count = "nft add rule ip fabric border counter comment left && nft insert rule ip fabric forward counter comment seen"
+        assert lab.popen("vpc-shop", ("sh", "-c", count)).wait() == 0
+        lab.apply(network(TOPOLOGIES["other groups, and the ACL on other subnets"]))
+        ruleset = lab.popen("vpc-shop", ("nft", "list", "ruleset"), stdout=subprocess.PIPE).communicate()[0].decode()
+    assert 'comment "left"' in ruleset and 'comment "seen"' in ruleset, "chains that a change does not concern were not loaded again"

@@ -57,8 +57,11 @@ def test_a_connection_within_a_subnet_is_logged_by_both_ends_with_its_flags(lab)
     assert {(r["interface-id"], r["flow-direction"], r["action"], r["tcp-flags"]) for r in there} == {("eni-out-1", "egress", "ACCEPT", "2"), ("eni-bare-1", "ingress", "ACCEPT", "2")}
 
 
-def test_the_log_of_a_nat_gateway_shows_its_own_address_where_it_passes_a_packet_on(lab):
-    """Trap 31: a flow log does not prove who the client was, unless it has pkt-srcaddr."""
+def test_trap_31_a_flow_log_proves_the_clients_address(lab):
+    """Belief: srcaddr is who sent the packet.
+
+    Truth: at a NAT gateway it is the gateway's own interface; who really sent it is in pkt-srcaddr, which the default format lacks (row 31).
+    """
     there, back = lab.flow_logs("eni-nat-1"), lab.flow_logs("eni-nat-1")
     assert lab["web-1"].tcp("client", 8081, timeout_s=1.0).answer is Answer.REFUSED
     nat = next(str(interface.address) for interface in lab.resolved.interfaces if interface.id == "eni-nat-1")

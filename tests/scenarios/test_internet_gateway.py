@@ -1,4 +1,4 @@
-"""The internet gateway: what is public and what is not, addresses that move, errors that are translated. Experiments 6 and 7 of the facts."""
+"""The internet gateway: what is public and what is not, addresses that move, errors that are translated. Trap 7 of README.md."""
 
 import json
 import socket
@@ -37,7 +37,11 @@ def test_addresses_are_swapped_one_for_one_and_the_instance_never_sees_its_publi
     assert public not in lab["web"].run("ip", "address").out
 
 
-def test_a_route_to_the_gateway_is_not_enough_without_a_public_address(lab):
+def test_trap_07_a_public_subnet_is_on_the_internet(lab):
+    """Belief: an instance in a public subnet has internet.
+
+    Truth: it needs a public address, too: without one its packets reach the internet gateway and die there (row 7).
+    """
     before = dropped(lab, "no public address")
     with lab.capture("igw-main", filter=f"host {lab['person'].address}") as capture:
         assert lab["bare"].tcp("person", HTTP, timeout_s=SILENCE_S).answer is Answer.SILENT

@@ -146,7 +146,11 @@ def test_a_student_works_through_the_command_line(tmp_path, tmp_path_factory):
         testbed("lab", "check", expect=1)  # the file was changed, the lab was not
         testbed("apply")
         assert before["points"] < json.loads(testbed("lab", "check", "--json", expect=1))["points"] < before["out_of"]
+        flow = ("-s", "192.0.2.1", "-d", "192.0.2.2", "-p", "tcp", "--sport", "1", "--dport", "2", "--state", "ESTABLISHED", "-t", "300")
+        testbed("exec", "vpc-shop", "--", "conntrack", "-I", *flow)
+        assert "192.0.2.1" in testbed("exec", "vpc-shop", "--", "conntrack", "-L")
         testbed("lab", "reset", "--stage", "2")
+        assert "192.0.2.1" not in testbed("exec", "vpc-shop", "--", "conntrack", "-L"), "a stage begins without the flows of another"
         testbed("lab", "solve", "--yes")
         testbed("lab", "check")
         testbed("lab", "report", "--csv", "class.csv", "--json", "class.json")

@@ -1,4 +1,4 @@
-"""What the fabric answers by itself, and what no address of a subnet's edge answers. Experiments 27 and 28 of the facts.
+"""What the fabric answers by itself, and what no address of a subnet's edge answers. Traps 27 and 28 of README.md.
 
 `vault` is behind a security group and a network ACL that deny everything.
 """
@@ -71,8 +71,20 @@ def change(lab):
     lab.change(before)
 
 
-def test_resolver_metadata_and_time_answer_behind_a_group_and_an_acl_that_deny_everything(lab):
-    assert lab["vault"].tcp("mirror", 80, timeout_s=SILENCE_S).answer is Answer.SILENT
+def test_trap_27_a_security_group_can_block_dns_and_metadata(lab):
+    """Belief: no rules at all, neither in the group nor in the ACL, isolate an instance from everything.
+
+    Truth: neither filters the resolver, the metadata and the time (row 27).
+    """
+    with lab.capture("vault", "vpc-main", filter=f"dst host {lab['mirror'].address}") as capture:
+        assert lab["vault"].tcp("mirror", 80, timeout_s=SILENCE_S).answer is Answer.SILENT
+    assert {packet.sniffed_on for packet in capture.packets} == {"vault/eth0", "vpc-main/e-vault"}, "everything else ends at its interface"
+    with lab.capture("vault", filter="src port 53 or src port 80 or src port 123") as capture:
+        _link_local_answers(lab)
+    assert {packet[IP].src for packet in capture.packets} == {"10.0.0.2", "169.254.169.253", "169.254.169.254", TIME}
+
+
+def _link_local_answers(lab):
     assert lab["vault"].dig("a.root-servers.net") == ("192.0.2.1",)
     assert lab["vault"].dig("a.root-servers.net", server="169.254.169.253") == ("192.0.2.1",)
     assert metadata(lab, "vault", "meta-data/instance-id").text == "vault"
@@ -118,7 +130,11 @@ def test_without_the_requirement_both_ways_work_and_switched_off_neither(lab, ch
     assert lab["web"].curl(f"{METADATA}/latest/meta-data/").status == 403
 
 
-def test_a_tokens_answer_reaches_the_instance_and_no_container_behind_it_unless_the_hop_limit_is_two(lab, change):
+def test_trap_28_a_container_gets_a_metadata_token_like_its_host(lab, change):
+    """Belief: what works on the instance works in its containers.
+
+    Truth: the answer to the token's PUT has a TTL of 1 and dies at the next hop; a hop limit of 2 lets it through (row 28).
+    """
     with lab.capture("app", filter="tcp src port 80") as capture:
         token(lab, "app")
     assert {packet[IP].ttl for packet in capture.packets if packet["TCP"].flags.P} == {1}

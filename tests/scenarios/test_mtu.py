@@ -1,4 +1,4 @@
-"""Jumbo frames inside, 1500 bytes at the internet gateway, and path-MTU discovery that needs its message. Experiment 29 of the facts."""
+"""Jumbo frames inside, 1500 bytes at the internet gateway, and path-MTU discovery that needs its message. Trap 29 of README.md."""
 
 import socket
 from contextlib import contextmanager
@@ -83,14 +83,19 @@ def test_a_packet_that_may_be_cut_is_cut(lab):
         assert sink.recv(65535) == payload
 
 
-def test_two_jumbo_hosts_that_meet_over_the_internet_gateway_need_the_message_in_their_groups(lab, change):
-    """`web`'s group admits TCP 80 only: the handshake is fine, its bulk hangs; with a rule for ICMP 3/4 it flows."""
-    with connection(lab, "mirror", "web", public_address(lab, "web")) as (client, server):
+def test_trap_29_icmp_may_be_dropped_safely(lab, change):
+    """Belief: ICMP is ping, and no rule need let it in.
+
+    Truth: path-MTU discovery needs type 3, code 4. Without, the handshake is fine and bulk data hang (row 29).
+    """
+    with lab.capture("web", filter="icmp") as told, connection(lab, "mirror", "web", public_address(lab, "web")) as (client, server):
         assert not transfer(server, client)
+    assert told.packets == [], "the router's message does not arrive"
     forget_path_mtu(lab, "web", "mirror")
     change(with_resources(lab.topology, resource(lab.topology, "sg-web", security_group_ingress=(*resource(lab.topology, "sg-web").security_group_ingress, TOO_BIG))))
-    with connection(lab, "mirror", "web", public_address(lab, "web")) as (client, server):
+    with lab.capture("web", filter="icmp") as told, connection(lab, "mirror", "web", public_address(lab, "web")) as (client, server):
         assert transfer(server, client)
+    assert {(packet[ICMP].type, packet[ICMP].code, packet[ICMP].nexthopmtu) for packet in told.packets} == {(3, 4, 1500)}
     forget_path_mtu(lab, "web", "mirror")
 
 

@@ -1,18 +1,17 @@
 """A NAT gateway as AWS documents it: what it lets out and never in, where its ports end, how a connection that was idle learns it, and which packets it drops.
 
-Experiments 6 to 9 of the facts, "Things people get wrong".
+Traps 6, 8 and 9 of tests/scenarios/README.md, "What people get wrong".
 """
 
 import time
 from collections import Counter
 from contextlib import ExitStack
 from dataclasses import replace
-from ipaddress import IPv4Address
 
 import pytest
 from scapy.layers.inet import ICMP, IP, TCP, UDP, fragment
 
-from testbed.model import ElasticIp
+from testbed.model import ElasticIp, Route
 from testbed.observe.nat_metrics import nat_gateway_metrics
 from testbed.observe.probe import Answer
 from tests.scenarios.sending import listening, send_raw, udp_sink
@@ -40,13 +39,14 @@ def connected(stack, lab, node, port, timeout_s=1.0):
 
 
 @pytest.mark.parametrize("node", ["app-1", "app-2"])
-def test_a_private_host_is_seen_outside_with_the_elastic_ip(lab, node):
-    with listening(lab, "server", PORT) as listener:
+def test_exam_private_subnet_internet_access_is_a_nat_gateway(lab, node):
+    """Belief: an instance without a public address has no internet. Truth: a route to a NAT gateway gives it one way, outward, by the gateway's Elastic IP."""
+    own, gateway, outside = str(lab[node].address), str(lab["nat-demo"].address), str(public_address(lab, "nat-demo"))
+    with listening(lab, "server", PORT), lab.capture(node, "nat-demo", "igw-demo", "server", filter="tcp[tcpflags] == tcp-syn") as capture:
         assert lab[node].tcp("server", PORT).answer is Answer.ANSWERED
-        connection, (address, port) = listener.accept()
-        connection.close()
-    assert IPv4Address(address) == public_address(lab, "nat-demo")
-    assert port >= 1024
+    sources = [(packet.sniffed_on, packet[IP].src) for packet in capture.packets]
+    assert sources == [(f"{node}/eth0", own), ("nat-demo/eth0", own), ("nat-demo/eth0", gateway), ("igw-demo/vpc", gateway), ("igw-demo/internet", outside), ("server/eth0", outside)]
+    assert capture.packets[-1][TCP].sport >= 1024
 
 
 def test_tcp_udp_and_icmp_pass_and_nothing_else(lab):
@@ -71,7 +71,11 @@ def test_it_answers_no_ping_and_lets_nothing_in(lab):
     assert capture.packets == []
 
 
-def test_an_idle_connection_is_reset_towards_the_inside_host_that_goes_on_and_nothing_is_sent_outside(lab):
+def test_trap_08_a_nat_gateway_keeps_idle_connections(lab):
+    """Belief: a TCP connection lives until one of its ends closes it.
+
+    Truth: the gateway forgets it after 350 s of silence; the inside host that goes on is reset, the outside one is told nothing (row 8).
+    """
     with ExitStack() as stack:
         listener = stack.enter_context(listening(lab, "server", PORT))
         inside = connected(stack, lab, "app-1", PORT)
@@ -94,6 +98,28 @@ def test_an_idle_connection_is_reset_towards_the_inside_host_that_goes_on_and_no
             outside.recv(100)
 
 
+def test_trap_06_a_nat_gateway_may_sit_in_its_clients_own_subnet(lab):
+    """Belief: put NAT gateway and clients into one subnet, it is simpler.
+
+    Truth: one subnet, one table. 0/0 -> NAT sends the gateway's own packets back to it; 0/0 -> internet gateway sends the clients' past it (row 6).
+    """
+    before = lab.topology
+    (public,) = (resource for resource in before.resources if resource.id == "rtb-public")
+    around = replace(public, routes=(Route(destination_cidr_block="0.0.0.0/0", nat_gateway_id="nat-demo"),))
+    client, gateway, server = "no-address", str(lab["nat-demo"].address), str(lab["server"].address)
+    try:
+        lab.change(replace(before, resources=(*(resource for resource in before.resources if resource is not public), around)))
+        with lab.capture("nat-demo", "igw-demo", filter=f"icmp and host {server}") as capture:
+            assert lab[client].ping("server", timeout_s=SILENCE_S).answer is Answer.SILENT
+        assert {packet.sniffed_on for packet in capture.packets} == {"nat-demo/eth0"}, "it never leaves"
+        assert {packet[IP].src for packet in capture.packets} == {str(lab[client].address), gateway}, "the gateway translates it, and its subnet's table leads back to the gateway"
+    finally:
+        lab.change(before)
+    with lab.capture("nat-demo", "igw-demo", filter=f"icmp and host {server}") as capture:
+        assert lab[client].ping("server", timeout_s=SILENCE_S).answer is Answer.SILENT
+    assert [(packet.sniffed_on, packet[IP].src) for packet in capture.packets] == [("igw-demo/vpc", str(lab[client].address))], "past the NAT gateway, and dropped for want of a public address"
+
+
 def test_a_connection_that_speaks_now_and_then_lives_on(lab):
     with ExitStack() as stack:
         listener = stack.enter_context(listening(lab, "server", PORT))
@@ -106,7 +132,11 @@ def test_a_connection_that_speaks_now_and_then_lives_on(lab):
             assert outside.recv(100) == b"keep-alive"
 
 
-def test_the_ports_to_one_destination_run_out_and_another_destination_has_its_own(lab):
+def test_trap_09_a_nat_gateway_has_so_many_connections_in_all(lab):
+    """Belief: 55,000 connections, and the gateway is full.
+
+    Truth: 55,000 for each destination address, port and protocol: one runs out (ErrorPortAllocation), the next has as many again (row 9; 20 here).
+    """
     before = metrics(lab, "nat-small")
     with ExitStack() as stack:
         for port in (PORT, OTHER_PORT):

@@ -1,6 +1,6 @@
 """Instances that forward for others: a NAT instance beside a NAT gateway's promises, and two appliances that a flow passes one after the other.
 
-Experiment 13 of the facts, "Things people get wrong", and three rules of the fabric that are easily broken: whoever forwards is judged by its own groups,
+Trap 13 of tests/scenarios/README.md, "What people get wrong", and three rules of the fabric that are easily broken: whoever forwards is judged by its own groups,
 inward and outward; a flow that crosses one VPC twice is judged at each crossing; the two ends of a flow do not vouch for what lies between.
 """
 
@@ -8,7 +8,7 @@ from dataclasses import replace
 from ipaddress import IPv4Address
 
 import pytest
-from scapy.layers.inet import IP, TCP
+from scapy.layers.inet import ICMP, IP, TCP
 
 from testbed.model import Flow, IpForwarding, Protocol, SecurityGroupRule
 from testbed.observe.probe import Answer
@@ -123,13 +123,22 @@ def test_a_refusal_comes_back_through_both_to_a_client_whose_groups_let_nothing_
 
 
 @pytest.mark.parametrize(("flow", "which", "named"), [(Flow.INGRESS, "sg-target", "sg-tester"), (Flow.EGRESS, "sg-tester", "sg-target")])
-def test_a_reference_to_a_group_does_not_survive_a_middlebox_and_a_cidr_block_does(lab, change, flow, which, named):
+def test_trap_13_a_reference_to_a_group_survives_a_firewall_on_the_way(lab, change, flow, which, named):
+    """Belief: a rule that names a group matches its members' packets wherever they have passed.
+
+    Truth: not behind a middlebox; a rule with the members' CIDR block does (row 13).
+    """
     by_group, by_block = SecurityGroupRule(ip_protocol="-1", security_group_id=named), SecurityGroupRule(ip_protocol="-1", cidr_ip="10.0.2.0/23")
     field = f"security_group_{flow.value}"
     change(resource(lab.topology, which, **{field: (by_group,)}))
-    assert lab["tester"].ping("target", timeout_s=SILENCE_S).answer is Answer.SILENT
+    with lab.capture("tester", "second", "target", filter="icmp") as capture:
+        assert lab["tester"].ping("target", timeout_s=SILENCE_S).answer is Answer.SILENT
+    passed = {packet.sniffed_on for packet in capture.packets}
+    assert passed == ({"tester/eth0", "second/eth0"} if flow is Flow.INGRESS else {"tester/eth0"}), "dropped where the rule is asked"
     change(resource(lab.topology, which, **{field: (by_block,)}))
-    assert lab["tester"].ping("target").answer is Answer.ANSWERED
+    with lab.capture("target", filter="icmp") as capture:
+        assert lab["tester"].ping("target").answer is Answer.ANSWERED
+    assert {packet[IP].src for packet in capture.packets if packet[ICMP].type == 8} == {str(lab["tester"].address)}, "the source is the member's own address, and yet the group did not match"
 
 
 def test_the_oracle_says_the_same_of_every_pair(lab):

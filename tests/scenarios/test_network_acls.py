@@ -1,6 +1,6 @@
 """Network ACLs to the letter: replies are judged like anything else, neighbours never are, and a protocol is a number.
 
-Experiments 1 and 2 of the facts, "Things people get wrong".
+Traps 1 and 2 of tests/scenarios/README.md, "What people get wrong".
 """
 
 import itertools
@@ -8,7 +8,7 @@ import itertools
 import pytest
 from scapy.layers.inet import ICMP, IP, TCP
 
-from testbed.model import Direction, NetworkAcl, NetworkAclEntry, PortRange, Protocol, Route, RouteTable, SecurityGroup, SecurityGroupRule, Verdict
+from testbed.model import Direction, FlowLog, NetworkAcl, NetworkAclEntry, PortRange, Protocol, Route, RouteTable, SecurityGroup, SecurityGroupRule, Verdict
 from testbed.observe.probe import Answer
 from testbed.oracle import Oracle, Outcome, Probe
 from tests.scenarios.sending import listening, send_raw
@@ -18,6 +18,7 @@ from topologies.sg_vs_nacl import APP, BASTION, HTTP, SERVICE
 pytestmark = [pytest.mark.packets, pytest.mark.topology("sg_vs_nacl")]
 
 SILENCE_S = 0.3
+SOON_S = 5.0
 ANYWHERE = "0.0.0.0/0"
 ESP, EXPERIMENTAL = 50, 253
 EVERYTHING = SecurityGroupRule(ip_protocol="-1", cidr_ip=ANYWHERE)
@@ -45,24 +46,57 @@ def open_group(group_id):
     return SecurityGroup(id=group_id, vpc_id="vpc-lab", security_group_ingress=(EVERYTHING,))
 
 
-def test_port_80_inward_and_outward_is_not_enough_for_a_web_server(lab, change):
+def test_trap_01_a_network_acl_that_opens_port_80_is_enough(lab, change):
+    """Belief: inbound (and outbound) port 80 in the ACL is enough for a web server.
+
+    Truth: an ACL keeps no state. The server's answer goes to the client's ephemeral port, which needs an outbound rule of its own (row 1).
+    """
     both_ways = tuple(entry(100, direction, protocol=Protocol.TCP, ports=(HTTP,)) for direction in Direction)
-    change(acl("public", *both_ways))
-    outside = public_address(lab, "web")
+    change(acl("public", *both_ways), FlowLog(id="fl-web", resource_id="eni-web", max_aggregation_interval=60))
+    outside, log = public_address(lab, "web"), lab.flow_logs("eni-web")
     with listening(lab, "web", HTTP), lab.capture("web", "igw-lab", "client", filter=f"tcp port {HTTP}") as capture:
         assert lab["client"].tcp(outside, HTTP, timeout_s=SILENCE_S).answer is Answer.SILENT
         seen = {(packet.sniffed_on.partition("/")[0], str(packet[TCP].flags)) for packet in capture.packets}
         assert ("web", "SA") in seen, "the server answers"
         assert not {("igw-lab", "SA"), ("client", "SA")} & seen, "and its answer ends at the subnet's border"
+        assert [flags for node, flags in seen if node == "client"] == ["S"], "the client hears nothing"
+        asked, answered = (log.wait_for(1, SOON_S, **{port: str(HTTP)})[0] for port in ("dstport", "srcport"))
+        assert (asked["action"], answered["action"]) == ("ACCEPT", "REJECT"), "two lines of the flow log for one exchange"
         change(acl("public", *both_ways, entry(110, Direction.OUTBOUND, protocol=Protocol.TCP, ports=(1024, 65535))))
         assert lab["client"].tcp(outside, HTTP).answer is Answer.ANSWERED
 
 
-def test_an_acl_protects_nobody_from_neighbours_in_the_subnet(lab, change):
+def test_trap_02_a_network_acl_protects_neighbours_from_each_other(lab, change):
+    """Belief: an ACL that denies everything isolates the hosts of its subnet.
+
+    Truth: it is asked at the subnet's border only; inside, it does not exist (row 2).
+    """
     change(acl("public"), open_group("sg-neighbour"))
-    assert lab["bastion"].ping("neighbour").answer is Answer.ANSWERED
+    with lab.capture("neighbour", filter="icmp") as capture:
+        assert lab["bastion"].ping("neighbour").answer is Answer.ANSWERED
+    assert [packet[ICMP].type for packet in capture.packets] == [8, 0]
     change(resource(lab.topology, "neighbour", subnet_id="private", private_ip_address="10.0.1.30"))
-    assert lab["bastion"].ping("neighbour", timeout_s=SILENCE_S).answer is Answer.SILENT
+    with lab.capture("bastion", "neighbour", filter="icmp") as capture:
+        assert lab["bastion"].ping("neighbour", timeout_s=SILENCE_S).answer is Answer.SILENT
+    assert [packet.sniffed_on for packet in capture.packets] == ["bastion/eth0"], "across the border the very same ping is dropped"
+
+
+def test_exam_security_groups_are_stateful_and_network_acls_are_stateless(lab, change):
+    """Belief: both are firewalls, so both let the answer out that belongs to what they let in.
+
+    Truth: a security group does, though it has no egress rule at all; a network ACL does not, until a rule speaks of the answer.
+    """
+    change(resource(lab.topology, "sg-app", security_group_egress=()))
+    with listening(lab, "app", SERVICE), lab.capture("app", "web", filter=f"tcp src port {SERVICE}") as capture:
+        assert lab["web"].tcp("app", SERVICE).answer is Answer.ANSWERED
+    assert {packet.sniffed_on for packet in capture.packets if packet[TCP].flags == "SA"} == {"app/eth0", "web/eth0"}, "no egress rule, and the answer passes"
+    change(acl("private", entry(100, Direction.INBOUND)))
+    with listening(lab, "app", SERVICE), lab.capture("app", "web", filter=f"tcp src port {SERVICE}") as capture:
+        assert lab["web"].tcp("app", SERVICE, timeout_s=SILENCE_S).answer is Answer.SILENT
+    assert {packet.sniffed_on for packet in capture.packets if packet[TCP].flags == "SA"} == {"app/eth0"}, "no outbound entry, and it ends at the subnet's border"
+    change(acl("private", entry(100, Direction.INBOUND), entry(100, Direction.OUTBOUND, protocol=Protocol.TCP, ports=(1024, 65535))))
+    with listening(lab, "app", SERVICE):
+        assert lab["web"].tcp("app", SERVICE).answer is Answer.ANSWERED
 
 
 def test_a_change_cuts_a_session_that_security_groups_would_let_live(lab, change):

@@ -62,7 +62,8 @@ def addresses(lab, node, name):
     return {IPv4Address(answer) for answer in lab[node].dig(name)}
 
 
-def test_private_s3_access_is_a_gateway_endpoint(lab):
+def test_exam_private_s3_access_is_a_gateway_endpoint(lab):
+    """Belief: S3 is on the internet, so a private subnet needs a NAT gateway for it. Truth: a route of a gateway endpoint leads there."""
     with lab.capture("vpce-s3", filter=f"tcp port {HTTPS}") as capture:
         assert python(lab, "app", 's3.put_object(Bucket="reports", Key="q1", Body=b"42"); print(s3.get_object(Bucket="reports", Key="q1")["Body"].read().decode())') == "42"
     syn = next(packet for packet in capture.packets if packet["TCP"].flags == "S")
@@ -71,7 +72,8 @@ def test_private_s3_access_is_a_gateway_endpoint(lab):
     assert syn["IP"].dst.startswith("198.19.12.")
 
 
-def test_private_sqs_and_kms_access_is_an_interface_endpoint(lab):
+def test_exam_private_sqs_and_kms_access_is_an_interface_endpoint(lab):
+    """Belief: there is a gateway endpoint for every service. Truth: for S3 and DynamoDB; all others are reached by an interface with a private address."""
     for name, endpoint in ((SQS, "vpce-sqs"), (KMS, "vpce-kms")):
         assert addresses(lab, "app", name) == {lab[f"{endpoint}-a"].address, lab[f"{endpoint}-b"].address}, "private DNS answers with the endpoint"
     program = """
@@ -81,7 +83,10 @@ key = kms.create_key()["KeyMetadata"]["KeyId"]
 sealed = kms.encrypt(KeyId=key, Plaintext=b"secret")["CiphertextBlob"]
 print(sqs.receive_message(QueueUrl=url)["Messages"][0]["Body"], kms.decrypt(CiphertextBlob=sealed)["Plaintext"].decode())
 """
-    assert python(lab, "app", program) == "build secret"
+    nodes = ("vpce-sqs-a", "vpce-sqs-b", "vpce-kms-a", "vpce-kms-b")
+    with lab.capture("app", filter="tcp[tcpflags] == tcp-syn") as capture:
+        assert python(lab, "app", program) == "build secret"
+    assert {IPv4Address(packet["IP"].dst) for packet in capture.packets} <= {lab[node].address for node in nodes}, "every connection is to a private address"
 
 
 def test_the_aws_command_line_works_unchanged(lab):
@@ -111,11 +116,17 @@ def test_a_service_without_an_endpoint_is_out_of_reach(lab):
     assert lab["app"].tcp(dynamodb, HTTPS, timeout_s=SILENCE_S).answer is Answer.SILENT
 
 
-def test_a_security_group_must_allow_s3s_public_addresses(lab):
+def test_trap_25_behind_a_gateway_endpoint_s3_has_private_addresses(lab):
+    """Belief: with a gateway endpoint a security group need only let 10.0.0.0/8 out.
+
+    Truth: S3's addresses stay public, the group must let out the prefix list (row 25).
+    """
     (s3, *_) = sorted(addresses(lab, "app", S3))
     for node, outcome in (("app", Outcome.DELIVERED), ("strict", Outcome.DROPPED)):
         assert expects(node, s3) is outcome
-        assert lab[node].tcp(s3, HTTPS, timeout_s=SILENCE_S).passed == (outcome is Outcome.DELIVERED)
+        with lab.capture("vpce-s3", filter=f"tcp[tcpflags] == tcp-syn and src host {lab[node].address}") as capture:
+            assert lab[node].tcp(s3, HTTPS, timeout_s=SILENCE_S).passed == (outcome is Outcome.DELIVERED)
+        assert {packet["IP"].dst for packet in capture.packets} == ({str(s3)} if outcome is Outcome.DELIVERED else set())
     assert lab["strict"].tcp(lab["vpce-sqs-a"].address, HTTPS).answer is Answer.ANSWERED, "10.0.0.0/8 is enough for an interface endpoint"
 
 
@@ -149,12 +160,17 @@ print(why(s3.put_bucket_policy, Bucket="reports", Policy="nonsense"))
     assert malformed.startswith("400 MalformedPolicy")
 
 
-def test_a_gateway_endpoint_serves_its_own_vpc_only(lab):
+def test_trap_24_a_gateway_endpoint_serves_a_peer_too(lab):
+    """Belief: a peered VPC reaches S3 by my gateway endpoint, if it has a route for S3's prefix list to the peering.
+
+    Truth: a gateway endpoint serves its own VPC only, an interface endpoint whoever has a way to it (row 24; on-premises like a peer, by 3 of 4).
+    """
     (s3, *_) = sorted(addresses(lab, "app", S3))
     assert expects("neighbour", s3) is Outcome.DROPPED
-    with lab.capture("vpce-s3", filter=f"host {lab['neighbour'].address}") as capture:
+    with lab.capture("vpc-app", "vpce-s3", filter=f"host {lab['neighbour'].address} and host {s3}") as capture:
         assert lab["neighbour"].tcp(s3, HTTPS, timeout_s=SILENCE_S).answer is Answer.SILENT
-    assert capture.packets == []
+    assert {packet.sniffed_on for packet in capture.packets} == {"vpc-app/p-pcx-app-peer"}, "it comes over the peering, and no further"
+    assert lab["neighbour"].tcp(lab["vpce-sqs-a"].address, HTTPS).answer is Answer.ANSWERED
 
 
 def test_an_interface_endpoint_serves_a_peered_vpc_too(lab):
@@ -175,7 +191,11 @@ def orders(lab):
         yield listener
 
 
-def test_private_link_joins_vpcs_with_the_same_addresses(lab, orders):
+def test_trap_14_overlapping_ranges_cannot_meet_at_all(lab, orders):
+    """Belief, after the refusal of the peering: then the two VPCs must be renumbered.
+
+    Truth: PrivateLink joins them, since neither side sees an address of the other (row 14).
+    """
     (endpoint,) = addresses(lab, "app", "orders.example.com")
     assert endpoint == lab["vpce-orders-a"].address
     assert expects("app", endpoint) is Outcome.DELIVERED

@@ -1,4 +1,4 @@
-"""Route tables: which route wins, what a middlebox sees, and what dies with its target (facts: section 1.5; misconceptions 7 and 26)."""
+"""Route tables: which route wins, what a middlebox sees, and what dies with its target (facts: section 1.5; traps 7 and 26 of README.md)."""
 
 from dataclasses import replace
 
@@ -10,6 +10,7 @@ from testbed.model import (
     Instance,
     Internet,
     InternetGateway,
+    ModelError,
     NatGateway,
     PrefixList,
     PrefixListEntry,
@@ -120,6 +121,20 @@ class TestMiddlebox:
         with lab.capture("box", filter="icmp") as capture:
             hears(lab, "neighbour", "server", True)
         assert capture.packets == []
+
+    @pytest.mark.parametrize("block", ["10.0.1.128/25", "10.0.0.0/20"])
+    def test_trap_26_a_route_may_always_be_more_specific_than_local(self, lab, block):
+        """Belief: any longer prefix than the VPC's own beats the local route.
+
+        Truth: only the whole block of a subnet may, and only towards a middlebox, a NAT gateway or an endpoint of a Gateway Load Balancer (row 26).
+        """
+        topology = middlebox()
+        wanted = tuple(replace(each, routes=(*each.routes, to(block, instance_id="box"))) if each.id == "rtb-clients" else each for each in topology.resources)
+        with pytest.raises(ModelError, match="not the block of a subnet"):
+            lab.change(replace(topology, resources=wanted))
+        with lab.capture("box/eth0", filter="icmp and dst host 10.0.1.200") as capture:
+            lab["inside"].ping("10.0.1.200", timeout_s=SILENCE_S)
+        assert [packet[IP].dst for packet in capture.packets][:1] == ["10.0.1.200"], "the route for the whole 10.0.1.0/24 is in force, and goes on being so"
 
     def test_the_gateway_route_table_sends_what_enters_through_the_middlebox(self, lab):
         (public,) = (interface.public_address for interface in lab.resolved.interfaces if interface.node == "server")

@@ -1,6 +1,6 @@
 """Security groups to the letter: what an interface remembers of a flow, for how long, what it does not, and what none of this is asked about.
 
-Experiments 3 and 27 of the facts, "Things people get wrong"; by name, what a fabric of shared state gets wrong most easily.
+Trap 3 of tests/scenarios/README.md, "What people get wrong"; by name, what a fabric of shared state gets wrong most easily.
 """
 
 import itertools
@@ -10,7 +10,7 @@ import time
 from contextlib import contextmanager
 
 import pytest
-from scapy.layers.inet import ICMP, IP, UDP
+from scapy.layers.inet import ICMP, IP, TCP, UDP
 
 from testbed.model import ConnectionTrackingSpecification, NetworkAcl, Protocol, SecurityGroupRule
 from testbed.observe.probe import Answer
@@ -91,19 +91,32 @@ def heard(sink):
 # What is remembered
 
 
-def test_removing_the_rule_of_a_tracked_flow_leaves_the_session_alive_and_refuses_new_ones(lab, change):
+def test_trap_03_removing_a_rule_cuts_the_sessions_that_it_let_in(lab, change):
+    """Belief: whoever is in is out as soon as the rule is gone.
+
+    Truth: the group remembers a flow that it tracks; only new ones meet the rule's absence (row 3, a).
+    """
     with session(lab, "bastion", "web", SSH) as (near, far):
         change(group(lab, "sg-web", rule("tcp", HTTP, cidr_ip=ANYWHERE)))
-        assert says(near, far)
-        assert says(far, near)
-        assert lab["bastion"].tcp("web", SSH, timeout_s=SILENCE_S).answer is Answer.SILENT
+        with lab.capture("web", filter=f"tcp dst port {SSH}") as capture:
+            assert says(near, far)
+            assert says(far, near)
+            assert lab["bastion"].tcp("web", SSH, timeout_s=SILENCE_S).answer is Answer.SILENT
+        arrived = {packet[TCP].flags.S for packet in capture.packets}
+        assert arrived == {False}, "packets of the session arrive, and no SYN of a new one"
 
 
-def test_removing_the_rule_of_an_untracked_flow_cuts_the_session_at_once(lab, change):
+def test_trap_03_a_session_outlives_the_rule_that_let_it_in(lab, change):
+    """Belief, after the one before: an open session survives every change of rules.
+
+    Truth: a flow that the rules permit from everywhere, and back to everywhere, is not tracked; its packets end with the rule (row 3, b).
+    """
     with session(lab, "neighbour", "web", HTTP) as (near, far):
         assert says(near, far)
         change(group(lab, "sg-web", rule("tcp", SSH, cidr_ip=f"{BASTION}/32")))
-        assert not says(near, far)
+        with lab.capture("neighbour", "web", filter=f"tcp dst port {HTTP}") as capture:
+            assert not says(near, far)
+        assert {packet.sniffed_on for packet in capture.packets} == {"neighbour/eth0"}, "sent, and not let in"
 
 
 def test_an_untracked_flow_is_cut_even_while_the_server_goes_on_speaking(lab, change):

@@ -9,7 +9,7 @@ from types import SimpleNamespace
 import pytest
 
 from testbed.cli import main as cli_main
-from testbed.engine import remote
+from testbed.engine import remote, state
 from testbed.engine.errors import RealiseError
 from testbed.engine.status import ServiceStatus
 from testbed.plan import Node, NodeKind, Plan, ServiceSpec
@@ -82,6 +82,21 @@ def test_all_faults_of_a_topology_are_told_at_once_and_nothing_is_started(labs, 
     assert labs.asked == []
 
 
+def test_a_mistyped_property_is_told_with_its_line_and_the_right_one(tmp_path, capsys):
+    path = tmp_path / "typo.py"
+    path.write_text("from testbed.model import *\ndef typo():\n    return Topology(name='t', resources=(\n        Vpc(id='vpc-a', region='eu-west-1', cidrblock='10.0.0.0/16'),))\n")
+    assert run("plan", str(path)) == 2
+    told = capsys.readouterr().err
+    assert f"{path}:4: TypeError" in told and "did you mean cidr_block?" in told
+
+
+def test_a_file_of_several_topologies_names_them(tmp_path, capsys):
+    path = tmp_path / "two.py"
+    path.write_text("def one():\n    pass\ndef other():\n    pass\n")
+    assert run("plan", str(path)) == 2
+    assert f"{path}:one (or other)" in " ".join(capsys.readouterr().err.split())
+
+
 def test_a_file_that_raises_is_told_with_its_line(tmp_path, capsys):
     path = tmp_path / "broken.py"
     path.write_text("x = 1\ny = x / 0\n")
@@ -127,6 +142,14 @@ def test_exec_passes_words_and_exit_code_through(labs, capfd):
 def test_an_unknown_node_is_told_with_the_nearest(labs, capsys):
     assert run("exec", "--lab", "blue", "web-b", "true") == 2
     assert "did you mean web-a?" in capsys.readouterr().err
+
+
+def test_of_several_labs_the_one_whose_topology_is_in_this_folder_is_meant(labs, tmp_path, monkeypatch, capfd):
+    sources = {"blue": f"{tmp_path}/topology.py", "green": "web_app"}
+    monkeypatch.setattr(state, "read", lambda name: SimpleNamespace(name=name, source=sources[name]))
+    monkeypatch.chdir(tmp_path)
+    assert run("exec", "web-a", "true") == 7
+    assert capfd.readouterr().out == "web-a true\n"
 
 
 def test_no_lab_is_exit_4(labs, capsys):

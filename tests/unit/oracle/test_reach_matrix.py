@@ -9,6 +9,7 @@ from testbed.model import Instance, SecurityGroup, SecurityGroupRule, Subnet, To
 from testbed.oracle import Oracle, Outcome
 from testbed.resolve import resolve
 from tests.strategies import vpcs
+from topologies.private_access import private_access
 from topologies.web_app import web_app
 
 
@@ -31,6 +32,16 @@ def disagreements(topology: Topology, protocol: str, port: int):
 def test_every_pair_of_the_web_application_is_what_its_own_walk_says():
     for protocol, port in (("tcp", 80), ("tcp", 443), ("tcp", 5432), ("udp", 443), ("icmp", 0)):
         assert disagreements(web_app(), protocol, port) == []
+
+
+def test_every_pair_with_endpoints_and_a_network_balancer_is_what_its_own_walk_says():
+    for port in (443, 8443):
+        assert disagreements(private_access(), "tcp", port) == []
+
+
+def test_endpoints_and_network_balancers_begin_nothing():
+    matrix = Oracle(resolve(private_access())).reach("tcp", 443)
+    assert matrix.sources == ("app", "neighbour", "orders", "outsider", "strict")
 
 
 @settings(max_examples=25, deadline=None)

@@ -3,7 +3,7 @@
 from dataclasses import replace
 from ipaddress import ip_address, ip_interface, ip_network
 
-from testbed.plan import Interface, Link, NftMap, NftTable, Node, NodeKind, Plan, Route, RouteType, Ruleset, ServiceSpec, Wire, diff
+from testbed.plan import ElementsChange, Interface, Link, NftMap, NftTable, Node, NodeKind, Plan, Route, RouteType, Ruleset, ServiceSpec, TableChange, Wire, diff
 
 SWAP = NftTable(name="swap", maps=(NftMap(name="private_of", type="ipv4_addr", value_type="ipv4_addr", elements=(("198.51.100.7", "10.0.0.7"),)),))
 FILTER = NftTable(name="filter")
@@ -36,10 +36,26 @@ def test_a_route_changes_inside_its_node_and_nothing_else_does():
     assert (change.routes.removed, change.routes.added) == (FABRIC.routes, (route,))
 
 
-def test_only_the_tables_that_changed_are_replaced():
-    other = replace(FILTER, maps=(NftMap(name="m", type="ifname", value_type="verdict"),))
-    (change,) = diff(PLAN, with_nodes(replace(FABRIC, ruleset=Ruleset(tables=(other, SWAP))), WEB)).nodes_changed
-    assert change.tables == Ruleset(tables=(other,))
+def test_only_the_tables_that_changed_are_edited_and_nothing_else_of_them():
+    added = NftMap(name="m", type="ifname", value_type="verdict")
+    (change,) = diff(PLAN, with_nodes(replace(FABRIC, ruleset=Ruleset(tables=(replace(FILTER, maps=(added,)), SWAP))), WEB)).nodes_changed
+    assert change.tables is None
+    assert change.tables_edited == (TableChange(family="ip", name="filter", maps_added=(added,)),)
+
+
+def test_a_map_of_another_definition_is_made_anew():
+    other = replace(SWAP, maps=(replace(SWAP.maps[0], flags=("interval",)),))
+    (change,) = diff(PLAN, with_nodes(replace(FABRIC, ruleset=Ruleset(tables=(FILTER, other))), WEB)).nodes_changed
+    assert change.tables_edited == (TableChange(family="ip", name="swap", maps_removed=("private_of",), maps_added=other.maps),)
+
+
+def test_elements_of_an_interface_that_is_made_anew_are_put_in_again():
+    by_device = NftMap(name="from", type="iface_index", value_type="verdict", elements=(('"e-other"', "drop"), ('"e-web"', "drop")))
+    fabric = replace(FABRIC, ruleset=Ruleset(tables=(replace(FILTER, maps=(by_device,)),)))
+    before = with_nodes(fabric, WEB)
+    (change,) = diff(before, replace(before, links=(replace(CABLE, b=replace(CABLE.b, mac="02:00:00:00:00:77")),))).nodes_changed
+    (edited,) = change.tables_edited
+    assert edited.elements == (ElementsChange(name="from", type="iface_index", removed=('"e-web"',), added=('"e-web" : drop',)),)
 
 
 def test_a_node_that_cannot_change_in_place_is_rebuilt_with_its_links_and_services():

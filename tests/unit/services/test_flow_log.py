@@ -2,13 +2,14 @@
 
 from ipaddress import IPv4Address, IPv4Network
 
-from services.flow_log.config import Config, Interface
+from services.flow_log.config import Config, Interface, Service, Way
 from services.flow_log.counters import Count, Deltas, Flow
 from services.flow_log.record import empty_line, line, records
 
 CLIENT, SERVER = IPv4Address("10.0.1.10"), IPv4Address("10.0.2.20")
-INTERFACE = Interface(device="e-a", interface_id="eni-a", subnet_id="subnet-a", instance_id="", address=SERVER, addresses=(SERVER,), az_id="euw1-az1", outside_path=8, logs=())
-CONFIG = Config(account="111122223333", region="eu-west-1", vpc_id="vpc-a", table="fabric", networks=(IPv4Network("10.0.0.0/16"),), peered=(IPv4Network("10.1.0.0/16"),), interfaces=(INTERFACE,))
+WAYS = tuple(Way(network=IPv4Network(network), path=path) for network, path in (("10.0.0.0/16", 1), ("10.1.0.0/16", 4), ("198.19.12.4/31", 7), ("0.0.0.0/0", 8)))
+INTERFACE = Interface(device="e-a", interface_id="eni-a", subnet_id="subnet-a", instance_id="", address=SERVER, addresses=(SERVER,), az_id="euw1-az1", ways=WAYS, logs=())
+CONFIG = Config(account="111122223333", region="eu-west-1", vpc_id="vpc-a", table="fabric", services=(Service(name="S3", network=IPv4Network("198.19.12.4/31")),), interfaces=(INTERFACE,))
 DEFAULT = ("version", "account-id", "interface-id", "srcaddr", "dstaddr", "srcport", "dstport", "protocol", "packets", "bytes", "start", "end", "action", "log-status")
 REQUEST = Flow("e-a", 6, CLIENT, SERVER, 40000, 80)
 
@@ -47,7 +48,12 @@ def test_traffic_path_is_told_of_outward_traffic_only():
         (record,) = records({(f"{direction}_ok", "udp", Flow("e-a", 17, SERVER, IPv4Address(destination), 1, 2)): Count(1, 1)})
         return line(("traffic-path",), record, INTERFACE, CONFIG, 1, 2)
 
-    assert [path("out", "10.0.9.9"), path("out", "10.1.9.9"), path("out", "198.18.0.1"), path("in", "10.0.2.20")] == ["1", "4", "8", "-"]
+    assert [path("out", "10.0.9.9"), path("out", "10.1.9.9"), path("out", "198.18.0.1"), path("out", "198.19.12.5"), path("in", "10.0.2.20")] == ["1", "4", "8", "7", "-"]
+
+
+def test_an_aws_service_is_named_at_its_end_of_the_flow():
+    (record,) = records({("out_ok", "syn", Flow("e-a", 6, SERVER, IPv4Address("198.19.12.4"), 40000, 443)): Count(1, 60)})
+    assert line(("pkt-src-aws-service", "pkt-dst-aws-service"), record, INTERFACE, CONFIG, 1, 2) == "- S3"
 
 
 def test_the_version_is_the_one_of_the_newest_field():
