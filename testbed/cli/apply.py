@@ -22,15 +22,14 @@ def command(lab_name: str | None, source: str | None, as_json: bool) -> None:
     """
     from testbed.cli.output import console, print_json
     from testbed.cli.source import load
-    from testbed.compile import compile_plan
-    from testbed.resolve import resolve
+    from testbed.cli.warm import change
 
     gc.disable()  # this process ends soon, and thousands of rules are many objects to look through
     lab = attached(lab_name)
     wanted = source or lab.topology_source
     if not wanted:
         raise BadSource(f"lab {lab.name} does not know its topology's file", "name it: testbed apply FILE.py")
-    summary = lab.apply(compile_plan(resolve(load(wanted))))
+    summary = change(lab, load(wanted))
     if as_json:
         print_json(summary)
         return

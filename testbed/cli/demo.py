@@ -78,6 +78,7 @@ def command(keep: bool, as_json: bool) -> int:
     """
     from testbed.cli.output import console, print_json, progress
     from testbed.cli.source import load
+    from testbed.cli.warm import operations
     from testbed.compile import compile_plan
     from testbed.engine import remote
     from testbed.resolve import resolve
@@ -86,11 +87,12 @@ def command(keep: bool, as_json: bool) -> int:
     screen = None if as_json else console()
     demo = Demo(screen)
     name = f"demo-{os.getpid()}"
-    plan = compile_plan(resolve(load(TOPOLOGY)))
+    resolved = resolve(load(TOPOLOGY))
+    plan = compile_plan(resolved)
     lab: RemoteLab | None = None
     try:
         with progress("up", quiet=as_json) as told:
-            lab = remote.launch(plan, name, TOPOLOGY, told)
+            lab = remote.launch(plan, name, TOPOLOGY, told, operations(plan, resolved))
         demo.check(f"{len(plan.nodes)} nodes, {len(plan.links)} links and {len(plan.services)} services are up ({time.monotonic() - began:.1f} s)", True)
         _use(demo, lab)
     finally:
@@ -172,8 +174,11 @@ def _write(demo: Demo, lab: RemoteLab) -> None:
 
 def _denied(demo: Demo, lab: RemoteLab, source: str, destination: str, port: int, origin: str) -> None:
     from testbed.cli.explain import explained, show
+    from testbed.cli.source import load
+    from testbed.oracle import Oracle
+    from testbed.resolve import resolve
 
-    explanation = explained(lab, source, destination, "tcp", port)
+    explanation = explained(lab, Oracle(resolve(load(TOPOLOGY))), source, destination, "tcp", port)
     demo.show(show, explanation)
     demo.check("it does not pass", not explanation.passed, explanation.sent.answer)
     demo.check(f"{origin} is the cause", explanation.cause_origin.startswith(origin), explanation.cause)

@@ -8,7 +8,7 @@ import subprocess
 import click
 
 from testbed.cli.exits import Told
-from testbed.cli.running import attached, lab_option, node_of
+from testbed.cli.running import attached, lab_option, require_node
 
 
 @click.command("exec", context_settings={"ignore_unknown_options": True, "allow_interspersed_args": False})
@@ -24,7 +24,7 @@ def command(lab_name: str | None, node: str, program: tuple[str, ...]) -> int:
     testbed exec web-a -- psql -h shop-db… shop
     """
     lab = attached(lab_name)
-    node_of(lab.plan, node)
+    require_node(lab, node)
     arguments = program[1:] if program[0] == "--" else program
     try:
         process = lab.popen(node, arguments)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 from ipaddress import IPv4Address
 from typing import TYPE_CHECKING
 
@@ -14,9 +13,9 @@ from testbed.cli.running import attached, json_option, lab_option, node_of
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from testbed.engine.remote import RemoteLab
     from testbed.observe.explain import Explanation
     from testbed.observe.lab_view import LabView
+    from testbed.oracle import Oracle
 
 
 @click.command("explain")
@@ -37,31 +36,23 @@ def command(lab_name: str | None, source: str, destination: str, port: int | Non
     testbed explain web-a 8.8.8.8 --proto icmp
     testbed explain app s3.eu-west-1.amazonaws.com
     """
-    from testbed.cli.output import console, print_json
+    from testbed.cli.warm import printed
 
-    gc.disable()  # this process ends soon, and thousands of rules are many objects to look through
-    explanation = explained(attached(lab_name), source, destination, protocol, port)
-    if as_json:
-        print_json(explanation)
-    else:
-        show(explanation, console())
-    return OK if explanation.agrees else FAILED
+    answer = printed(attached(lab_name), "explain", as_json=as_json, source=source, destination=destination, protocol=protocol, port=port)
+    return OK if answer["agrees"] else FAILED
 
 
-def explained(lab: RemoteLab, source: str, destination: str, protocol: str, port: int | None) -> Explanation:
-    """The explanation, with the oracle's answer for the lab's own topology. Raises `BadSource`."""
-    from testbed.cli.source import load
+def explained(lab: LabView, oracle: Oracle, source: str, destination: str, protocol: str, port: int | None) -> Explanation:
+    """The explanation, with the oracle's answer. Raises `BadSource`."""
     from testbed.observe.explain import explain
     from testbed.observe.probe import Protocol
-    from testbed.oracle import Oracle
-    from testbed.resolve import resolve
 
     node_of(lab.plan, source)
     address = address_named(lab, source, destination)
     chosen = Protocol(protocol)
     wanted = 0 if chosen is Protocol.ICMP else port or (443 if chosen is Protocol.TCP else 53)
     try:
-        return explain(lab, source, address, chosen, wanted, oracle=Oracle(resolve(load(lab.topology_source))))
+        return explain(lab, source, address, chosen, wanted, oracle=oracle)
     except LookupError as error:
         raise BadSource(str(error), "name a user, an instance or another node with an interface in a VPC") from error
 

@@ -258,6 +258,7 @@ def _compiled(desk: Desk) -> tuple[Resolved, Plan]:
 def _up(desk: Desk) -> RemoteLab:
     """The desk's lab, started if it does not run."""
     from testbed.cli.output import progress
+    from testbed.cli.warm import operations
     from testbed.engine import remote
 
     if desk.lab_name in remote.running():
@@ -265,19 +266,20 @@ def _up(desk: Desk) -> RemoteLab:
         if Path(running.topology_source) != desk.topology:
             raise NoSuchLab(f"a lab {desk.lab_name} runs already, from {running.topology_source}", f"testbed down {desk.lab_name}, or go on there")
         return running
-    _, plan = _compiled(desk)
+    resolved, plan = _compiled(desk)
     with progress(f"up {desk.lab_name}") as told:
-        return remote.launch(plan, desk.lab_name, str(desk.topology), told)
+        return remote.launch(plan, desk.lab_name, str(desk.topology), told, operations(plan, resolved))
 
 
 def _change(desk: Desk) -> None:
     """Put the model solution into the folder and into the lab, which is started if it does not run. Its connections go on, as with `testbed apply`."""
+    from testbed.cli.source import load
+    from testbed.cli.warm import change
     from testbed.engine import remote
 
     desk.write_topology(desk.exercise.steps)
-    _, plan = _compiled(desk)
     if desk.lab_name in remote.running():
-        remote.attach(desk.lab_name).apply(plan)
+        change(remote.attach(desk.lab_name), load(str(desk.topology)))
     else:
         _up(desk)
 

@@ -16,9 +16,14 @@ PIPE_WIDTH = 160
 
 def print_json(value: object) -> None:
     """`value` (dataclasses, tuples, addresses) as indented JSON on stdout."""
+    sys.stdout.write(json_text(value))
+
+
+def json_text(value: object) -> str:
+    """`value` (dataclasses, tuples, addresses) as indented JSON."""
     import msgspec
 
-    sys.stdout.write(msgspec.json.format(msgspec.json.encode(value, enc_hook=str), indent=2).decode() + "\n")
+    return msgspec.json.format(msgspec.json.encode(value, enc_hook=str), indent=2).decode() + "\n"
 
 
 def console() -> Console:

@@ -30,7 +30,7 @@ def command(lab_name: str | None, as_json: bool) -> None:
     for lab in labs:
         services = lab.ps()
         total_mib = sum(service.memory_kib for service in services) / 1024
-        table = Table(box=None, pad_edge=False, title=f"{lab.name}: {len(lab.plan.nodes)} nodes, {len(services)} services, {total_mib:.0f} MiB", title_justify="left")
+        table = Table(box=None, pad_edge=False, title=f"{lab.name}: {len(lab.node_names)} nodes, {len(services)} services, {total_mib:.0f} MiB", title_justify="left")
         for heading in ("service", "kind", "node"):
             table.add_column(heading)
         for heading in ("pid", "restarts", "age", "MiB"):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
@@ -70,8 +70,19 @@ def node_of(plan: Plan, name: str) -> Node:
     for node in plan.nodes:
         if node.name == name:
             return node
-    near = difflib.get_close_matches(name, [node.name for node in plan.nodes], n=3, cutoff=0.4)
-    raise BadSource(f"no node {name!r} in {plan.name}", f"did you mean {' or '.join(near)}?" if near else "testbed plan shows all nodes")
+    raise _no_node(name, [node.name for node in plan.nodes], plan.name)
+
+
+def require_node(lab: RemoteLab, name: str) -> None:
+    """Whether the lab has a node called `name`, without fetching its plan. Raises `BadSource`, with the nearest names."""
+    names = lab.node_names
+    if name not in names:
+        raise _no_node(name, names, lab.name)
+
+
+def _no_node(name: str, names: Sequence[str], where: str) -> BadSource:
+    near = difflib.get_close_matches(name, names, n=3, cutoff=0.4)
+    return BadSource(f"no node {name!r} in {where}", f"did you mean {' or '.join(near)}?" if near else "testbed plan shows all nodes")
 
 
 def a_user(plan: Plan) -> str:

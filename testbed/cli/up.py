@@ -26,19 +26,21 @@ def command(source: str, name: str | None, as_json: bool) -> None:
     """
     from testbed.cli.output import print_json, progress, remarks
     from testbed.cli.source import absolute, load
+    from testbed.cli.warm import operations
     from testbed.compile import compile_plan
     from testbed.engine import remote
     from testbed.resolve import resolve
 
     began = time.monotonic()
-    plan = compile_plan(resolve(load(source)))
+    resolved = resolve(load(source))
+    plan = compile_plan(resolved)
     lab_name = name or plan.name
     if not NAME.fullmatch(lab_name):
         raise BadSource(f"{lab_name!r} is no name for a lab", "letters, digits, dot, dash and underscore, at most 40")
     if lab_name in running():
         raise NoSuchLab(f"a lab {lab_name!r} runs already", f"testbed down {lab_name}, or another name: --name")
     with progress(f"up {lab_name}", quiet=as_json) as told:
-        remote.launch(plan, lab_name, absolute(source), told)
+        remote.launch(plan, lab_name, absolute(source), told, operations(plan, resolved))
     took_s = time.monotonic() - began
     if as_json:
         print_json({"name": lab_name, "topology": plan.name, "nodes": len(plan.nodes), "links": len(plan.links), "services": len(plan.services), "seconds": round(took_s, 3)})

@@ -59,25 +59,20 @@ def first_match(rules: Iterable[Box]) -> tuple[Box, ...]:
 def _outside(box: Box, placed: dict[_Span, list[_Cut]]) -> list[Box]:
     """The parts of `box` that no placed box holds."""
     pieces = [box]
+    first_address, last_address, first_key, last_key = box.first_address, box.last_address, box.first_key, box.last_key
     for keys, cuts in placed.items():
-        if keys[1] < box.first_key or box.last_key < keys[0]:
+        if keys[1] < first_key or last_key < keys[0]:
             continue
-        for first, last, _ in _between(cuts, box.first_address, box.last_address):
+        place = bisect_left(cuts, (first_address, 0, ""))  # the cuts are disjoint and sorted
+        if place and cuts[place - 1][1] >= first_address:
+            place -= 1
+        while place < len(cuts) and cuts[place][0] <= last_address:
+            first, last, _ = cuts[place]
             pieces = [part for piece in pieces for part in _minus(piece, first, last, keys)]
+            place += 1
         if not pieces:
             break
     return pieces
-
-
-def _between(cuts: list[_Cut], first: int, last: int) -> list[_Cut]:
-    """The cuts (disjoint, sorted) that overlap the addresses from `first` to `last`."""
-    begin = bisect_left(cuts, (first, 0, ""))
-    if begin and cuts[begin - 1][1] >= first:
-        begin -= 1
-    end = begin
-    while end < len(cuts) and cuts[end][0] <= last:
-        end += 1
-    return cuts[begin:end]
 
 
 def _minus(box: Box, first_address: int, last_address: int, keys: _Span) -> Iterator[Box]:

@@ -29,12 +29,15 @@ def service(region: ResolvedRegion, resolved: Resolved) -> ServiceSpec | None:
 
 def _network(vpc: ResolvedVpc, resolved: Resolved) -> Network:
     listen = Listen(address=INSTANCE_METADATA, port=METADATA_PORT, namespace=vpc.vpc.id)
+    owned: dict[str, list[ResolvedInterface]] = {}
+    for interface in resolved.interfaces:
+        owned.setdefault(interface.owner, []).append(interface)
     own = {interface.owner for interface in resolved.interfaces if interface.vpc == vpc.vpc.id}
-    return Network(listen=listen, instances=tuple(_asker(instance, vpc, resolved) for instance in resolved.topology.of(Instance) if instance.id in own))
+    return Network(listen=listen, instances=tuple(_asker(instance, owned[instance.id], vpc, resolved) for instance in resolved.topology.of(Instance) if instance.id in own))
 
 
-def _asker(instance: Instance, vpc: ResolvedVpc, resolved: Resolved) -> Asker:
-    interfaces = sorted(resolved.interfaces_of(instance.id), key=lambda interface: interface.device)
+def _asker(instance: Instance, interfaces: list[ResolvedInterface], vpc: ResolvedVpc, resolved: Resolved) -> Asker:
+    interfaces = sorted(interfaces, key=lambda interface: interface.device)
     options = instance.metadata_options
     return Asker(
         id=instance.id,

@@ -106,7 +106,7 @@ def _unique(what: str, items: Iterable[T], key: Callable[[T], Hashable]) -> tupl
     found: dict[Hashable, T] = {}
     for item in items:
         known = found.setdefault(key(item), item)
-        if known != item:
+        if known is not item and known != item:
             raise PlanError(f"{what} {key(item)} is asked for twice, differently: {known} and {item}")
     return tuple(found[k] for k in sorted(found))  # type: ignore[type-var]
 

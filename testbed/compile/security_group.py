@@ -84,8 +84,7 @@ def _untracked(resolved: Resolved, node: str, groups: tuple[str, ...], flow: Flo
     back = Flow.EGRESS if flow is Flow.INGRESS else Flow.INGRESS
     elements = []
     for word in ("tcp", "udp"):
-        answers = [span for group in held for rule in group.rules(back) if (span := _open_to_everybody(rule, NUMBERS[word])) is not None]
-        begins = [span for group in held for rule in group.rules(flow) if (span := _open_to_everybody(rule, NUMBERS[word])) is not None]
+        answers, begins = ([span for group in held for span in _open_spans(resolved, group.id, way, word)] for way in (back, flow))
         if (0, boxes.LAST_KEY) in answers:
             elements += [f"{word} . {first}" if first == last else f"{word} . {first}-{last}" for first, last in _merged(begins)]
     if not elements:
@@ -118,6 +117,12 @@ def at_end(node: str, device: str, groups: tuple[str, ...], flow: Flow, resolved
 def rules_of(node: str, groups: tuple[str, ...], resolved: Resolved) -> NodePart:
     """The chains of all rules of `groups`, in a node other than their VPC's fabric."""
     return fabric.chains(node, *(chain for group in _held(resolved, groups) for chain in _rule_chains(group)))
+
+
+@per_topology
+def _open_spans(resolved: Resolved, group_id: str, flow: Flow, word: str) -> tuple[tuple[int, int], ...]:
+    """The ports of a protocol that a group opens to 0.0.0.0/0 in one direction."""
+    return tuple(span for rule in _groups(resolved)[group_id].rules(flow) if (span := _open_to_everybody(rule, NUMBERS[word])) is not None)
 
 
 def _open_to_everybody(rule: SecurityGroupRule, protocol: Protocol) -> tuple[int, int] | None:

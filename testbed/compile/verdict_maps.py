@@ -9,10 +9,11 @@ Rules that overlap are cut into disjoint boxes first (see `boxes`), each protoco
 
 from __future__ import annotations
 
+import socket
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from functools import lru_cache
-from ipaddress import IPv4Address, IPv4Network, summarize_address_range
+from ipaddress import IPv4Network
 
 from testbed.compile.boxes import LAST_ADDRESS, LAST_KEY, Box
 from testbed.model.values import ANYWHERE, Protocol
@@ -61,7 +62,8 @@ def icmp_keys(icmp_type: int | None, code: int | None) -> tuple[tuple[int, int],
 
 def network_range(network: IPv4Network) -> tuple[int, int]:
     """First and last address."""
-    return int(network.network_address), int(network.broadcast_address)
+    first = int(network.network_address)
+    return first, first | LAST_ADDRESS >> network.prefixlen
 
 
 def _ports_map(name: str, matches: tuple[Match, ...], cut: Cut) -> NftMap:
@@ -121,11 +123,17 @@ def _addresses(box: Box) -> str:
     """A range of addresses as nft writes it: a CIDR where it is one."""
     if (box.first_address, box.last_address) == (0, LAST_ADDRESS):
         return str(ANYWHERE)
-    first, last = IPv4Address(box.first_address), IPv4Address(box.last_address)
-    if first == last:
-        return str(first)
-    blocks = list(summarize_address_range(first, last))
-    return str(blocks[0]) if len(blocks) == 1 else f"{first}-{last}"
+    size = box.last_address - box.first_address + 1
+    first = _address(box.first_address)
+    if size == 1:
+        return first
+    if size & (size - 1) == 0 and box.first_address % size == 0:
+        return f"{first}/{33 - size.bit_length()}"
+    return f"{first}-{_address(box.last_address)}"
+
+
+def _address(number: int) -> str:
+    return socket.inet_ntoa(number.to_bytes(4, "big"))
 
 
 def _span(first: int, last: int) -> str:

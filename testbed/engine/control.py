@@ -1,7 +1,7 @@
 """The control socket of a running lab: one JSON line in, one JSON line out, descriptors beside it where asked for.
 
 Requests (`op`): ``status``, ``ps``, ``plan``, ``enter`` (a node's namespaces), ``socket`` (opened in a node), ``apply`` (a plan),
-``shell`` (Mininet's CLI on a terminal that comes along), ``down``. An answer has ``error`` (and ``remedy``) where it failed.
+``shell`` (Mininet's CLI on a terminal that comes along), ``down``, and the launcher's own (`operation.Operations`). An answer has ``error`` (and ``remedy``) where it failed.
 Only the lab's owner reaches the socket: its folder is private. Nothing here lets the lab reach the host.
 """
 
@@ -26,6 +26,7 @@ from testbed.engine.entering import own_namespaces
 from testbed.engine.errors import RealiseError
 from testbed.engine.lab import Lab
 from testbed.engine.lines import receive_line, send_line
+from testbed.engine.operation import Operations
 from testbed.engine.visible import environment
 from testbed.engine.zygote import run_forked
 
@@ -36,8 +37,9 @@ Answer = tuple[dict[str, Any], list[int]]
 class ControlServer:
     """Answers on `<state>/control.sock` until `down` is asked."""
 
-    def __init__(self, lab: Lab) -> None:
+    def __init__(self, lab: Lab, operations: Operations) -> None:
         self._lab = lab
+        self._others = operations
         self._ended = threading.Event()
         self._one_at_a_time = threading.Lock()
         self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
@@ -54,6 +56,7 @@ class ControlServer:
     def serve(self) -> None:
         """Answer requests, each connection in a thread, until `down`."""
         threading.Thread(target=self._accept, name="control", daemon=True).start()
+        threading.Thread(target=self._others.prepare, args=(self._lab,), name="prepare", daemon=True).start()
         self._ended.wait()
         self._socket.close()
 
@@ -85,7 +88,7 @@ class ControlServer:
                     return
 
     def _answer(self, request: dict[str, Any], descriptors: list[int]) -> Answer:
-        operation = self._operations.get(request.get("op", ""))
+        operation = self._operations.get(request.get("op", ""), self._other if request.get("op") in self._others.answers else None)
         if operation is None:
             return {"error": f"no operation {request.get('op')!r}", "remedy": "use the same version of the testbed as the lab"}, []
         try:
@@ -98,8 +101,12 @@ class ControlServer:
             log.exception("control operation %s failed", request.get("op"))
             return {"error": f"{type(error).__name__}: {error}", "remedy": "`testbed logs` has the details"}, []
 
+    def _other(self, request: dict[str, Any], _descriptors: list[int]) -> Answer:
+        with self._one_at_a_time:
+            return self._others.answers[request["op"]](self._lab, request), []
+
     def _status(self, _request: dict[str, Any], _descriptors: list[int]) -> Answer:
-        return {"name": self._lab.name, "plan": self._lab.plan.name, "nodes": len(self._lab.nodes)}, []
+        return {"name": self._lab.name, "plan": self._lab.plan.name, "nodes": [node.name for node in self._lab.plan.nodes]}, []
 
     def _ps(self, _request: dict[str, Any], _descriptors: list[int]) -> Answer:
         return {"services": msgspec.to_builtins(self._lab.ps())}, []
@@ -119,7 +126,7 @@ class ControlServer:
         return {}, [opened.detach()]
 
     def _apply(self, request: dict[str, Any], _descriptors: list[int]) -> Answer:
-        with self._one_at_a_time, _nothing_collected():
+        with self._one_at_a_time, nothing_collected():
             summary = self._lab.apply(codec.decode(request["plan"].encode()))
         return {"summary": msgspec.to_builtins(summary)}, []
 
@@ -140,7 +147,7 @@ class ControlServer:
 
 
 @contextmanager
-def _nothing_collected() -> Iterator[None]:
+def nothing_collected() -> Iterator[None]:
     """Run the block without garbage collection, which would look through every object of a plan of thousands of rules many times; plans hold no cycles."""
     gc.disable()
     try:

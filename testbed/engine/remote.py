@@ -19,18 +19,20 @@ import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import msgspec
 
-from testbed.engine import codec, sandbox, state
+from testbed.engine import sandbox, state
 from testbed.engine.entering import Entry
 from testbed.engine.errors import RealiseError
 from testbed.engine.lines import receive_line, send_line
-from testbed.engine.preflight import check, missing
+from testbed.engine.operation import NO_OPERATIONS, Operations
 from testbed.engine.status import ServiceStatus, Summary
 from testbed.engine.terminal import lend
-from testbed.plan import Plan
+
+if TYPE_CHECKING:
+    from testbed.plan import Plan
 
 DOWN_TIMEOUT_S = 5.0
 names = state.names
@@ -60,8 +62,19 @@ class RemoteLab:
     def plan(self) -> Plan:
         """What the lab is running now."""
         if self._plan is None:
+            from testbed.engine import codec  # most of a lab's clients need no plan
+
             self._plan = codec.decode(self._ask("plan")[0]["plan"].encode())
         return self._plan
+
+    @property
+    def node_names(self) -> tuple[str, ...]:
+        """The nodes, by name."""
+        return tuple(self._ask("status")[0]["nodes"])
+
+    def ask(self, operation: str, **arguments: Any) -> dict[str, Any]:
+        """Have the lab's process carry out one of its launcher's operations. Raises RealiseError."""
+        return self._ask(operation, **arguments)[0]
 
     def socket(self, node: str, family: int, kind: int, protocol: int = 0) -> socket.socket:
         """A socket opened in the node's namespace."""
@@ -88,6 +101,8 @@ class RemoteLab:
 
     def apply(self, plan: Plan) -> Summary:
         """Change the running lab to `plan`."""
+        from testbed.engine import codec
+
         summary = msgspec.convert(self._ask("apply", plan=codec.encode(plan).decode())[0]["summary"], Summary)
         self._plan = plan
         return summary
@@ -136,8 +151,8 @@ def running() -> tuple[str, ...]:
     return tuple(name for name in state.names() if (record := state.read(name)) is not None and state.alive(record))
 
 
-def launch(plan: Plan, name: str, source: str = "", progress: Callable[[str], None] = lambda _: None) -> RemoteLab:
-    """Start a lab that lives on after the caller. Raises LabExists, or RealiseError when the machine refuses; then nothing is left."""
+def launch(plan: Plan, name: str, source: str = "", progress: Callable[[str], None] = lambda _: None, operations: Operations = NO_OPERATIONS) -> RemoteLab:
+    """Start a lab that lives on after the caller, and that also answers `operations`. Raises LabExists, or RealiseError when the machine refuses; then nothing is left."""
     path = state.folder(name)
     old = state.read(name)
     if old is not None and state.alive(old):
@@ -151,7 +166,7 @@ def launch(plan: Plan, name: str, source: str = "", progress: Callable[[str], No
     if daemon == 0:
         os.close(read)
         os.close(heard_write)
-        _be_daemon(plan, name, write, heard_read)
+        _be_daemon(plan, name, write, heard_read, operations)
     os.close(write)
     os.close(heard_read)
     record = state.Record(name=name, topology=plan.name, source=source, pid=daemon, born=state.born(daemon) or 0, started=time.time())
@@ -170,6 +185,8 @@ def launch(plan: Plan, name: str, source: str = "", progress: Callable[[str], No
 
 
 def _refuse_a_machine_that_lacks() -> None:
+    from testbed.engine.preflight import check, missing
+
     lacking = missing(check())
     if lacking:
         raise RealiseError("this machine lacks what a lab needs: " + "; ".join(f"{c.name} ({c.detail})" for c in lacking), "; ".join(c.remedy for c in lacking if c.remedy))
@@ -229,7 +246,7 @@ def _listen(read: int, progress: Callable[[str], None]) -> None:
     raise RealiseError("the lab ended while it was starting", "`testbed doctor` tries what the machine can do")
 
 
-def _be_daemon(plan: Plan, name: str, write: int, heard: int) -> NoReturn:
+def _be_daemon(plan: Plan, name: str, write: int, heard: int, operations: Operations) -> NoReturn:
     """In the forked process: leave the terminal, enter a sandbox, and be the lab. Returns never."""
     from testbed.engine.control import ControlServer  # a client of a running lab has no need of these
     from testbed.engine.lab import Lab
@@ -251,7 +268,7 @@ def _be_daemon(plan: Plan, name: str, write: int, heard: int) -> NoReturn:
         sandbox.enter(keep=(state.home(),))
         lab = Lab(plan, name=name, state=folder, progress=lambda words: tell(progress=words))
         with lab:
-            server = ControlServer(lab)
+            server = ControlServer(lab, operations)
             for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
                 signal.signal(number, lambda *_: server.end())
             tell(ready=True)

@@ -16,7 +16,7 @@ from testbed.engine.wire import WireSpec, hold
 from testbed.engine.zygote import run_forked
 
 log = logging.getLogger(__name__)
-START_TIMEOUT_S = 10.0
+LOOK_EVERY_S = 0.5
 
 
 class WireHolder:
@@ -27,16 +27,19 @@ class WireHolder:
         self._thread: threading.Thread | None = None
         self._carrying = threading.Event()
         self._stopping = False
+        self._failed = False
         self.pid = 0
 
     def start(self, wires: tuple[WireSpec, ...]) -> None:
-        """Hold these wires from now on; returns when all carry. Raises RealiseError if they never do."""
+        """Hold these wires from now on; returns when all carry, however long a busy machine takes for it. Raises RealiseError if the process that should hold them ended."""
         self._wires = wires
         if wires and self._thread is None:
             self._thread = threading.Thread(target=self._run, name="wires", daemon=True)
             self._thread.start()
-            if not self._carrying.wait(START_TIMEOUT_S):
-                raise RealiseError("the userspace wires do not carry", "`testbed doctor` tries /dev/net/tun, which they need")
+            while not self._carrying.wait(LOOK_EVERY_S):
+                if self._failed:
+                    self._stopping = True
+                    raise RealiseError("the userspace wires do not carry", "`testbed doctor` tries /dev/net/tun, which they need")
 
     def change(self, wires: tuple[WireSpec, ...]) -> None:
         """Hold other wires: the process is replaced."""
@@ -66,6 +69,10 @@ class WireHolder:
                 self._carrying.set()
             os.close(read)
             _, status = os.waitpid(self.pid, 0)
+            if not self._carrying.is_set():
+                log.error("the process that should hold the wires ended with status %s", status)
+                self._failed = True
+                return
             if not self._stopping:
                 log.warning("the process that held the wires ended with status %s; starting another", status)
 

@@ -18,10 +18,11 @@ from testbed.plan.network import (
     Wire,
 )
 from testbed.plan.nftables import NftChain, NftMap, NftRule, NftSet, NftTable, NftTimeout, Ruleset, render
+from testbed.plan.portions import change_commands, ruleset_commands
 from testbed.plan.table_changes import ElementsChange, TableChange, render_change, table_change
 
 __all__ = [
     "MAIN_TABLE", "Certificate", "Change", "Delta", "ElementsChange", "EndedFlows", "Interface", "Link", "LinkChange", "Neighbour", "NftChain", "NftMap", "NftRule", "NftSet",
     "NftTable", "NftTimeout", "Node", "NodeChange", "NodeKind", "Plan", "PlanError", "PolicyRule", "Route", "RouteType", "Ruleset", "ServiceSpec",
-    "TableChange", "Wire", "diff", "render", "render_change", "table_change",
+    "TableChange", "Wire", "change_commands", "diff", "render", "render_change", "ruleset_commands", "table_change",
 ]

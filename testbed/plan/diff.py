@@ -153,6 +153,8 @@ class _Comparison(Generic[T]):
 
 def _compare(old: Iterable[T], new: Iterable[T], key: Callable[[T], Hashable], rebuild: Callable[[T], bool]) -> _Comparison[T]:
     before, after = {key(item): item for item in old}, {key(item): item for item in new}
+    if before.keys() == after.keys() and not any(map(rebuild, before.values())) and not any(map(rebuild, after.values())):
+        return _Comparison(removed=(), added=(), kept=tuple((before[k], item) for k, item in after.items()))
     return _Comparison(
         removed=tuple(item for k, item in before.items() if k not in after or rebuild(item) or rebuild(after[k])),
         added=tuple(item for k, item in after.items() if k not in before or rebuild(item) or rebuild(before[k])),
@@ -164,8 +166,13 @@ def _rebuilt(old: Plan, new: Plan) -> frozenset[str]:
     """Nodes of both plans that cannot be changed in place."""
     after = {node.name: node for node in new.nodes}
     return frozenset(
-        node.name for node in old.nodes if node.name in after and (node.kind is not after[node.name].kind or not dict(node.sysctls).keys() <= dict(after[node.name].sysctls).keys())
+        node.name for node in old.nodes if node.name in after and not _same_kind(node, after[node.name])
     )
+
+
+def _same_kind(old: Node, new: Node) -> bool:
+    """Whether a node can become the other one in place: a sysctl that is not named any more cannot be set back."""
+    return old.kind is new.kind and (old.sysctls == new.sysctls or dict(old.sysctls).keys() <= dict(new.sysctls).keys())
 
 
 def _remade(removed: tuple[Link, ...], added: tuple[Link, ...], changed: tuple[LinkChange, ...]) -> dict[str, frozenset[str]]:

@@ -90,8 +90,7 @@ def _table(table: NftTable) -> str:
     head = f"table {table.family} {table.name}"
     lines = [head, f"delete {head}", f"{head} {{"]
     for timeout in table.timeouts:
-        policy = ", ".join(f"{state} : {seconds}" for state, seconds in timeout.policy)
-        lines += [f"  ct timeout {timeout.name} {{", f"    protocol {timeout.protocol};", "    l3proto ip;", f"    policy = {{ {policy} }};", "  }"]
+        lines += timeout_text(timeout)
     for nft_set in table.sets:
         lines += set_text(nft_set)
     for nft_map in table.maps:
@@ -112,6 +111,12 @@ def _table(table: NftTable) -> str:
 def rule_text(rule: NftRule) -> str:
     """The rule with its comment."""
     return rule.statement + (f' comment "{rule.origin}"' if rule.origin else "")
+
+
+def timeout_text(timeout: NftTimeout) -> list[str]:
+    """The timeout object's block inside its table's, line by line."""
+    policy = ", ".join(f"{state} : {seconds}" for state, seconds in timeout.policy)
+    return [f"  ct timeout {timeout.name} {{", f"    protocol {timeout.protocol};", "    l3proto ip;", f"    policy = {{ {policy} }};", "  }"]
 
 
 def set_text(nft_set: NftSet) -> list[str]:

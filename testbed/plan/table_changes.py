@@ -12,6 +12,7 @@ Invariant: afterwards the table holds what a table that was loaded whole would h
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Generic, TypeVar
@@ -63,10 +64,14 @@ def table_change(old: NftTable, new: NftTable, remade: frozenset[str] = frozense
         return TableChange(family=new.family, name=new.name)
     sets, maps = _compare(old.sets, new.sets, _elements_of_set, remade), _compare(old.maps, new.maps, _elements_of_map, remade)
     before, after = {chain.name: chain for chain in old.chains}, {chain.name: chain for chain in new.chains}
-    if old.timeouts != new.timeouts or _other_kind(old, new) or any(chain.hook != before[chain.name].hook for chain in new.chains if chain.name in before):
+    changed = [(known, chain) for name, chain in after.items() if (known := before.get(name)) is not chain and known != chain]
+    if old.timeouts != new.timeouts or _other_kind(old, new) or any(known is not None and known.hook != chain.hook for known, chain in changed):
         return None
     anew = {*(f"@{item.name}" for item in sets.added), *(f"@{item.name}" for item in maps.added)}
     quoted = tuple(f'"{device}"' for device in sorted(remade))
+    refilled = {chain.name for known, chain in changed if known is not None}
+    if anew or quoted:
+        refilled |= {name for name, chain in after.items() if name in before and _refers(chain, quoted, anew)}
     return TableChange(
         family=new.family,
         name=new.name,
@@ -76,8 +81,8 @@ def table_change(old: NftTable, new: NftTable, remade: frozenset[str] = frozense
         chains_removed=tuple(name for name in before if name not in after),
         sets_added=sets.added,
         maps_added=maps.added,
-        chains_added=tuple(chain for name, chain in after.items() if name not in before),
-        chains_refilled=tuple(chain for name, chain in after.items() if name in before and ((before[name] is not chain and before[name] != chain) or _refers(chain, quoted, anew))),
+        chains_added=tuple(chain for known, chain in changed if known is None),
+        chains_refilled=tuple(chain for name, chain in after.items() if name in refilled),
     )
 
 
@@ -86,13 +91,14 @@ def render_change(change: TableChange, numbers: Mapping[str, int]) -> str:
 
     What refers goes before what it refers to: elements, rules, maps and sets, chains; and comes after it. Elements go before others come that overlap them.
     """
-    return "".join(f"{line}\n" for line in _lines(change, f"{change.family} {change.name}", numbers))
+    return "".join(f"{line}\n" for line in change_lines(change, numbers))
 
 
-def _lines(change: TableChange, table: str, numbers: Mapping[str, int]) -> Iterator[str]:
+def change_lines(change: TableChange, numbers: Mapping[str, int], *, at_once: int = sys.maxsize) -> Iterator[str]:
+    """The commands of `render_change`, with at most so many elements in each that changes elements of a set that stays."""
+    table = f"{change.family} {change.name}"
     for elements in change.elements:
-        if elements.removed:
-            yield f"delete element {table} {elements.name} {{ {', '.join(_by_number(key, elements.type, numbers) for key in elements.removed)} }}"
+        yield from _in_commands("delete", table, elements.name, tuple(_by_number(key, elements.type, numbers) for key in elements.removed), at_once)
     for name in (*change.chains_removed, *(chain.name for chain in change.chains_refilled)):
         yield f"flush chain {table} {name}"
     yield from (f"delete map {table} {name}" for name in change.maps_removed)
@@ -100,12 +106,16 @@ def _lines(change: TableChange, table: str, numbers: Mapping[str, int]) -> Itera
     yield from (f"delete chain {table} {name}" for name in change.chains_removed)
     yield from (f"add chain {table} {chain.name} {{ {chain.hook} }}" for chain in change.chains_added)
     if change.sets_added or change.maps_added:
-        yield from (f"table {table} {{", *(line for item in change.sets_added for line in set_text(item)), *(line for item in change.maps_added for line in map_text(item)), "}")
+        yield "\n".join((f"table {table} {{", *(line for item in change.sets_added for line in set_text(item)), *(line for item in change.maps_added for line in map_text(item)), "}"))
     for chain in (*change.chains_added, *change.chains_refilled):
         yield from (f"add rule {table} {chain.name} {rule_text(rule)}" for rule in chain.rules)
     for elements in change.elements:
-        if elements.added:
-            yield f"add element {table} {elements.name} {{ {', '.join(elements.added)} }}"
+        yield from _in_commands("add", table, elements.name, elements.added, at_once)
+
+
+def _in_commands(verb: str, table: str, name: str, elements: tuple[str, ...], at_once: int) -> Iterator[str]:
+    for first in range(0, len(elements), at_once):
+        yield f"{verb} element {table} {name} {{ {', '.join(elements[first : first + at_once])} }}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -141,7 +151,7 @@ def _other_kind(old: NftTable, new: NftTable) -> bool:
 
 def _changed(old: C, new: C, elements_of: Callable[[C], dict[str, str]], remade: frozenset[str]) -> ElementsChange | None:
     """What changes among the elements; None if the set or map must be made anew."""
-    again = remade if _fields(new.type) else frozenset[str]()
+    again = remade if remade and _fields(new.type) else frozenset[str]()
     if (old is new or old == new) and not again:
         return ElementsChange(name=new.name, type=new.type)
     if replace(old, elements=()) != replace(new, elements=()):

@@ -110,7 +110,7 @@ def _watch(taps: dict[str, socket.socket], own: dict[str, set[bytes]], probes: S
             if packet[16:20] not in own[names[descriptor]]:
                 continue
             number, is_reply = found
-            if is_reply and names[descriptor] == probes[number].source:
+            if is_reply and names[descriptor] == probes[number].source and packet[12:16] == probes[number].destination.packed:  # from another address it is no answer
                 replied.add(number)
                 deadline = max(deadline, time.monotonic() + patience_s / 2)
             elif not is_reply and names[descriptor] != probes[number].source:

@@ -1,6 +1,5 @@
 """The reach matrix, held against packets."""
 
-import time
 
 import pytest
 
@@ -11,9 +10,7 @@ pytestmark = [pytest.mark.packets, pytest.mark.topology.with_args(small_vpc)]
 
 @pytest.mark.parametrize(("protocol", "port"), [("tcp", 80), ("tcp", 443), ("icmp", 0)])
 def test_the_matrix_is_what_packets_find(lab, protocol, port):
-    began = time.monotonic()
     matrix = lab.reach(protocol=protocol, port=port)
-    assert time.monotonic() - began < 0.5
     assert lab.reach_differences(matrix) == ()
 
 

@@ -12,6 +12,7 @@ from tests.scenarios.shop import public_address, resource, with_resources
 from topologies.web_app import web_app
 
 CHECK_INTERVAL_S, TIME_SCALE = 10, 30.0
+PATIENCE_S = 30.0
 
 
 def hasty_shop() -> Topology:
@@ -91,7 +92,7 @@ def test_a_killed_daemon_is_back_within_a_second_while_the_other_instance_answer
     killed = time.monotonic()
     answers = []
     while answers[-2:] not in (["web-a", "web-b"], ["web-b", "web-a"]):
-        assert time.monotonic() < killed + 5, answers
+        assert time.monotonic() < killed + PATIENCE_S, answers
         answers.append(who_answers())
     assert set(answers) <= {"web-a", "web-b", "502"}
     assert answers.count("web-a") >= len(answers) // 2

@@ -6,7 +6,6 @@ import os
 import re
 import shutil
 import subprocess
-import time
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -116,12 +115,10 @@ def test_a_first_run_sets_up_then_runs_what_was_asked_with_its_arguments_as_they
     assert result.stdout.splitlines()[-4:] == ["[demo]", "[--name]", "[two words]", "[]"]
 
 
-def test_a_second_run_installs_nothing_and_costs_little(machine):
+def test_a_second_run_installs_nothing(machine):
     machine.setup("install")
-    started = time.perf_counter()
     result = machine.setup("demo")
     assert (result.stdout, result.stderr, machine.calls) == ("[demo]\n", "", ["venv", "pip"])
-    assert time.perf_counter() - started < 2.0  # 0.05 s on an idle machine
 
 
 @pytest.mark.parametrize("file", ["setup.cfg", "pyproject.toml", "testbed/setup.sh"])

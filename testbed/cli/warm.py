@@ -1,0 +1,182 @@
+"""Verbs that a lab's own process carries out: it holds the plan and the topology already, which another process would spend seconds to read.
+
+    command line                                   the lab's process (launched with `operations`)
+    testbed explain   ── source, destination ──▶   probe, verdicts, the oracle's answer   ── text or JSON, whether they agree ──▶
+    testbed reach     ── protocol, port ───────▶   the oracle's matrix                    ── text or JSON ──▶
+    testbed apply     ── a topology ───────────▶   resolve, compile, diff, engine.apply   ── what it did, or the faults ──▶
+
+A topology crosses as a pickle of `testbed.model`'s nouns and nothing else, over a socket that only the lab's owner reaches; the plan never does. What the lab's process prints is made for the
+terminal that asked. The oracle judges by the topology that runs, whatever its file says by now.
+"""
+
+from __future__ import annotations
+
+import base64
+import io
+import os
+import pickle
+import shutil
+import sys
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass
+from enum import EnumType
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+import click
+import msgspec
+
+from testbed.cli.exits import Told
+from testbed.cli.output import PIPE_WIDTH, json_text
+from testbed.engine.operation import Operations
+from testbed.engine.status import Summary
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from testbed.engine.lab import Lab
+    from testbed.engine.remote import RemoteLab
+    from testbed.model import Topology
+    from testbed.oracle import Oracle
+    from testbed.plan import Plan
+    from testbed.resolve.resolved import Resolved
+
+TERMINAL = ("TERM", "COLORTERM", "NO_COLOR", "FORCE_COLOR")
+FROM_ELSEWHERE = frozenset({("ipaddress", "IPv4Address"), ("ipaddress", "IPv4Network"), ("ipaddress", "IPv4Interface"), ("ipaddress", "IPv6Network"), ("builtins", "frozenset")})
+
+
+class Refused(click.ClickException):
+    """What the lab's process had to say instead of an answer, with its exit code."""
+
+    def __init__(self, message: str, exit_code: int) -> None:
+        super().__init__(message)
+        self.exit_code = exit_code  # type: ignore[misc]
+
+
+@dataclass(slots=True, kw_only=True)
+class Running:
+    """The topology that a lab runs, and the oracle for it once it was asked."""
+
+    plan: Plan
+    resolved: Resolved
+    known: Oracle | None = None
+
+    def oracle(self, lab: Lab) -> Oracle:
+        """What AWS does with packets in the topology that `lab` runs. Raises `Told` if that was changed by somebody who had only a plan."""
+        from testbed.oracle import Oracle
+
+        if lab.plan is not self.plan:
+            raise Told("the lab runs a plan whose topology it was not told", "testbed apply tells it")
+        if self.known is None:
+            self.known = Oracle(self.resolved)
+        return self.known
+
+
+def operations(plan: Plan, resolved: Resolved) -> Operations:
+    """What a lab of this topology answers beyond the engine's own requests."""
+    running = Running(plan=plan, resolved=resolved)
+    answers: dict[str, Callable[[Running, Lab, dict[str, Any]], dict[str, Any]]] = {"explain": _explain, "reach": _reach, "change": _change}
+    return Operations(answers={name: partial(_answered, answer, running) for name, answer in answers.items()}, prepare=partial(_prepare, running))
+
+
+def printed(lab: RemoteLab, operation: str, *, as_json: bool, **arguments: Any) -> dict[str, Any]:
+    """Have the lab carry out what it prints, and print that; the rest of its answer. Raises `Refused`."""
+    screen = {"terminal": sys.stdout.isatty(), "width": shutil.get_terminal_size().columns if sys.stdout.isatty() else PIPE_WIDTH}
+    answer = _asked(lab, operation, screen=screen, environment={name: os.environ[name] for name in TERMINAL if name in os.environ}, json=as_json, **arguments)
+    sys.stdout.write(answer.pop("text"))
+    return answer
+
+
+def change(lab: RemoteLab, topology: Topology) -> Summary:
+    """Change a running lab to another topology. Raises ModelError with its faults."""
+    answer = _asked(lab, "change", topology=base64.b64encode(pickle.dumps(topology)).decode())
+    if "faults" in answer:
+        from testbed.model.errors import ModelError
+        from testbed.model.values import Fault
+
+        raise ModelError(msgspec.convert(answer["faults"], tuple[Fault, ...]))
+    return msgspec.convert(answer["summary"], Summary)
+
+
+def _asked(lab: RemoteLab, operation: str, **arguments: Any) -> dict[str, Any]:
+    answer = lab.ask(operation, **arguments)
+    if "told" in answer:
+        raise Refused(answer["told"], answer["code"])
+    return answer
+
+
+def _answered(answer: Callable[[Running, Lab, dict[str, Any]], dict[str, Any]], running: Running, lab: Lab, request: dict[str, Any]) -> dict[str, Any]:
+    try:
+        return answer(running, lab, request)
+    except Told as told:
+        return {"told": told.message, "code": told.exit_code}
+
+
+def _prepare(running: Running, lab: Lab) -> None:
+    """Load what the verbs need, and let the oracle read the topology, before anybody asks."""
+    from testbed.cli import explain, reach  # noqa: F401
+    from testbed.observe import explain as _  # noqa: F401
+
+    running.oracle(lab)
+
+
+def _explain(running: Running, lab: Lab, request: dict[str, Any]) -> dict[str, Any]:
+    from testbed.cli.explain import explained, show
+
+    explanation = explained(lab, running.oracle(lab), request["source"], request["destination"], request["protocol"], request["port"])
+    return {"text": _text(request, explanation, partial(show, explanation)), "agrees": explanation.agrees}
+
+
+def _reach(running: Running, lab: Lab, request: dict[str, Any]) -> dict[str, Any]:
+    from testbed.cli.reach import show
+
+    matrix = running.oracle(lab).reach(request["protocol"], request["port"])
+    return {"text": _text(request, {"reach": matrix}, partial(show, matrix))}
+
+
+def _change(running: Running, lab: Lab, request: dict[str, Any]) -> dict[str, Any]:
+    from testbed.compile import compile_plan
+    from testbed.engine.control import nothing_collected
+    from testbed.model.errors import ModelError
+    from testbed.resolve import resolve
+
+    with nothing_collected():
+        try:
+            resolved = resolve(_Topologies(io.BytesIO(base64.b64decode(request["topology"]))).load())
+        except ModelError as error:
+            return {"faults": msgspec.to_builtins(error.faults)}
+        plan = compile_plan(resolved)
+        summary = lab.apply(plan)
+        running.plan, running.resolved, running.known = plan, resolved, None
+    threading.Thread(target=running.oracle, args=(lab,), name="oracle", daemon=True).start()  # for who asks next
+    return {"summary": msgspec.to_builtins(summary)}
+
+
+def _text(request: dict[str, Any], value: object, show: Callable[[Console], None]) -> str:
+    """What the asker's terminal shall show."""
+    if request["json"]:
+        return json_text(value)
+    from rich.console import Console
+
+    screen = Console(file=io.StringIO(), force_terminal=request["screen"]["terminal"], width=request["screen"]["width"], highlight=False, soft_wrap=False, _environ=request["environment"])
+    with screen.capture() as captured:
+        show(screen)
+    return captured.get()
+
+
+class _Topologies(pickle.Unpickler):
+    """Reads topologies, and nothing that is not part of one."""
+
+    def find_class(self, module: str, name: str) -> Any:
+        if (module, name) == ("builtins", "getattr"):  # how Python 3.11 before 3.11.4 writes a member of an enumeration
+            return _member
+        if module.split(".")[:2] != ["testbed", "model"] and (module, name) not in FROM_ELSEWHERE:
+            raise Told(f"a topology cannot hold a {module}.{name}", "put only what testbed.model has into it")
+        return super().find_class(module, name)
+
+
+def _member(of: Any, name: str) -> Any:
+    if not isinstance(of, EnumType):
+        raise Told(f"a topology cannot hold {name} of {of!r}", "put only what testbed.model has into it")
+    return of[name]
