@@ -1,6 +1,6 @@
 """What every test run shares: hypothesis's profiles, and no skip in CI that nobody expected.
 
-Profiles: `ci` (the same examples each time; taken when CI=true), `dev` (new examples each time) and `long` (many; for a night).
+Profiles: `ci` (the same examples each time, a failing one not made smaller; taken when CI=true), `dev` (new examples each time) and `long` (many; for a night).
 HYPOTHESIS_PROFILE names one explicitly.
 """
 
@@ -10,12 +10,12 @@ import os
 from pathlib import Path
 
 import pytest
-from hypothesis import HealthCheck, settings
+from hypothesis import HealthCheck, Phase, settings
 
 IN_CI = os.environ.get("CI", "").lower() in ("1", "true")
 EXPECTED_SKIPS_FILE = Path(__file__).parent / "expected_skips.txt"
 
-settings.register_profile("ci", derandomize=True, deadline=None, max_examples=60, suppress_health_check=(HealthCheck.too_slow,), print_blob=True)
+settings.register_profile("ci", derandomize=True, deadline=None, max_examples=60, phases=(Phase.explicit, Phase.generate), suppress_health_check=(HealthCheck.too_slow,), print_blob=True)
 settings.register_profile("dev", deadline=None, max_examples=60, suppress_health_check=(HealthCheck.too_slow,))
 settings.register_profile("long", deadline=None, max_examples=3000, suppress_health_check=(HealthCheck.too_slow,))
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "ci" if IN_CI else "dev"))

@@ -74,16 +74,16 @@ def asked_of_all() -> tuple[Probe, ...]:
     return distinct([*datagrams, *(Probe(source=source, destination=address, protocol=Protocol.ICMP, icmp_type=8, icmp_code=0) for source, address in pairs)])
 
 
-def fates(before: Resolved, after: Resolved) -> tuple[list[str], int]:
+def fates(before: Resolved, after: Resolved, patience_s: float = PATIENCE_S) -> tuple[list[str], int]:
     """What differs between oracle and kernel of flows that begin before a change and go on after it; and how many live by memory alone."""
     first, second = Oracle(before), Oracle(after)
     asked = asked_of_all()
     plans = [replace(compile_plan(resolved), services=()) for resolved in (before, after)]
     hosts = [node for node in plans[0].nodes if node.kind in HOSTS]
     with Lab(plans[0]) as lab:
-        send(lab, hosts, asked, SERVICE_PORTS, patience_s=PATIENCE_S)
+        send(lab, hosts, asked, SERVICE_PORTS, patience_s=patience_s)
         lab.apply(plans[1])
-        seen = send(lab, hosts, asked, SERVICE_PORTS, patience_s=PATIENCE_S * 2)
+        seen = send(lab, hosts, asked, SERVICE_PORTS, patience_s=patience_s * 2)
     wrong, remembered = [], 0
     for probe, saw in zip(asked, seen, strict=True):
         memory = Memory()
@@ -101,6 +101,6 @@ def fates(before: Resolved, after: Resolved) -> tuple[list[str], int]:
 @settings(deadline=None, max_examples=EXAMPLES, suppress_health_check=list(HealthCheck))
 @given(topologies=meeting())
 def test_flows_fare_as_documented_when_rules_change_under_them(topologies: tuple[Topology, Topology]) -> None:
-    """UDP and pings: a TCP probe's answer is a reset, after which there is no flow."""
+    """UDP and pings: a TCP probe's answer is a reset, after which there is no flow. A difference is looked at again with more patience, as `differences` does."""
     before, after = map(resolve, topologies)
-    assert fates(before, after)[0] == []
+    assert not fates(before, after)[0] or fates(before, after, PATIENCE_S * 8)[0] == []
