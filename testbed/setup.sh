@@ -25,8 +25,11 @@ LOG=
 TEMPORARY=
 
 # program:package. testbed/engine/preflight.py names the same ones; a test compares them.
-PROGRAMS='ip:iproute2 nft:nftables dig:bind9-dnsutils curl:curl tcpdump:tcpdump ping:iputils-ping ps:procps conntrack:conntrack
+PROGRAMS='ip:iproute2 nft:nftables bird:bird2 charon-systemd:charon-systemd swanctl:strongswan-swanctl dig:bind9-dnsutils curl:curl tcpdump:tcpdump ping:iputils-ping ps:procps conntrack:conntrack
           dot:graphviz iperf3:iperf3 traceroute:traceroute psql:postgresql-client postgres:postgresql'
+# These go without saying where they cannot be had: `testbed doctor` tells what is missed. Debian 12 has Suricata in its backports alone.
+WHERE_OFFERED='suricata:suricata'
+BACKPORTS_FOR=bookworm
 
 die() {
     printf 'setup: %s\n' "$*" >&2
@@ -127,12 +130,49 @@ install_packages() {  # packages…
         sudo -v || die "apt packages are missing ($*) and sudo refused: let an administrator run \`sh testbed/setup.sh install\` once"
     fi
     need_space /usr "$PACKAGES_NEED_MIB"
+    # charon's ESP in userspace and its fast ciphers are plug-ins, in packages that have no program
+    case " $* " in *' charon-systemd '*) set -- "$@" libcharon-extra-plugins libstrongswan-standard-plugins ;; esac
     say "installing apt packages: $*"
     put_for_now /etc/postgresql-common/createcluster.d/testbed.conf 644 'create_main_cluster = false'
     put_for_now /usr/sbin/policy-rc.d 755 "$(printf '#!/bin/sh\nexit 101')"
     apt update || true  # one broken source of many must not stop us: the next step tells
     apt install --no-install-recommends "$@" || give_up "apt could not install $*" 'see the log, and try apt-get by hand'
+    case " $* " in *' charon-systemd '*) if [ -d /run/systemd/system ]; then as_root systemctl disable strongswan >>"$LOG" 2>&1; fi ;; esac
+    case " $* " in *' bird2 '*) if [ -d /run/systemd/system ]; then as_root systemctl disable bird >>"$LOG" 2>&1; fi ;; esac
     case " $* " in *' haproxy '*) if [ -d /run/systemd/system ]; then as_root systemctl disable haproxy >>"$LOG" 2>&1; fi ;; esac
+}
+
+install_where_offered() {  # package
+    if [ "$(id -u)" != 0 ] && ! sudo -n true 2>/dev/null; then
+        say "note: installing $1 takes root: run \`sudo sh testbed/setup.sh install\` once; until then, what needs it stays out"
+        return
+    fi
+    say "installing the apt package $1"
+    put_for_now /usr/sbin/policy-rc.d 755 "$(printf '#!/bin/sh\nexit 101')"
+    if ! apt install --no-install-recommends "$1" && ! install_from_backports "$1"; then
+        say "note: this machine's apt does not offer $1; what needs it stays out, and \`testbed doctor\` tells"
+        return
+    fi
+    if [ -d /run/systemd/system ]; then as_root systemctl disable "$1" >>"$LOG" 2>&1 || true; fi
+}
+
+# With a list of sources and an index of its own, so that no source stays behind and nothing else comes from there.
+install_from_backports() {  # package
+    [ "$(. /etc/os-release && echo "${VERSION_CODENAME:-}")" = "$BACKPORTS_FOR" ] || return 1
+    site=$(apt-get indextargets --format '$(REPO_URI) $(CODENAME)' 'Created-By: Packages' | awk -v release="$BACKPORTS_FOR" '$2 == release { print $1; exit }')
+    [ -n "$site" ] || return 1
+    index=$(mktemp -d "${TMPDIR:-/tmp}/testbed-backports.XXXXXX") || return 1
+    chmod 755 "$index"
+    for suite in "$BACKPORTS_FOR" "$BACKPORTS_FOR-backports"; do
+        printf 'deb [signed-by=/usr/share/keyrings/debian-archive-keyring.gpg] %s %s main\n' "$site" "$suite"
+    done >"$index/sources.list"
+    package=$1
+    set -- -o "Dir::Etc::sourcelist=$index/sources.list" -o Dir::Etc::sourceparts=/dev/null -o "Dir::State::lists=$index/lists" -o Dir::Cache::pkgcache= -o Dir::Cache::srcpkgcache=
+    outcome=1
+    mkdir -p "$index/lists/partial"
+    if apt "$@" update && apt "$@" install --no-install-recommends -t "$BACKPORTS_FOR-backports" "$package"; then outcome=0; fi
+    as_root rm -rf "$index"
+    return "$outcome"
 }
 
 make_venv() {  # interpreter
@@ -221,6 +261,9 @@ set_up() {  # verb
     fi
     # shellcheck disable=SC2086  # a list of package names
     [ -z "$missing" ] || install_packages $missing
+    for pair in $WHERE_OFFERED; do
+        has_program "${pair%%:*}" || ! command -v apt-get >/dev/null || install_where_offered "${pair#*:}"
+    done
     missing=$(missing_packages "$1")
     [ -z "$missing" ] || die "apt says that all is installed, but programs are missing: repair with \`apt-get install --reinstall ${missing% }\`, then run this again"
     if [ -z "$interpreter" ] && is_installed; then return; fi

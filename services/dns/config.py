@@ -88,12 +88,27 @@ class LocalZone:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ForwardingRule:
+    """Names of `domain` (``""`` for all) are asked of `targets`; without targets they are resolved here, though a shorter rule says otherwise.
+
+    `via` are the addresses from which they are asked, sockets in other namespaces (an outbound endpoint's interfaces); empty for the daemon's own.
+    """
+
+    domain: str
+    targets: tuple[IPv4Address, ...] = ()
+    target_port: int = 53
+    via: tuple[Listen, ...] = ()
+    origin: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Resolver:
     """Recursion for the clients of some listeners. `packets_per_second` limits each client address (VPC resolver: 1024), None not at all."""
 
     listen: tuple[Listen, ...]
     root_hints: tuple[IPv4Address, ...]
     local_zones: tuple[LocalZone, ...] = ()
+    rules: tuple[ForwardingRule, ...] = ()
     packets_per_second: int | None = None
     client_subnet: bool = False
     """Send EDNS Client Subnet upstream (/24)."""

@@ -2,10 +2,10 @@
 
 Without I/O or clocks: `Recursion.resolve` is a generator that yields `Ask`s and is sent `Reply`s; it returns what was found.
 
-    local zones ─► cache ─► nearest known delegation ─► Ask ─┬─ ANSWER ─► kept; a CNAME starts again with its target
-           ▲                          ▲                      ├─ NXDOMAIN, NODATA ─► kept
-           └──── CNAME's target ──────│                      ├─ REFERRAL, strictly deeper ─► kept; ask there
-                                      └──────────────────────┴─ TIMEOUT, LAME ─► the next server; twice round, then SERVFAIL
+    rules ─► local zones ─► cache ─► nearest known delegation ─► Ask ─┬─ ANSWER ─► kept; a CNAME starts again with its target
+           ▲                                   ▲             ├─ NXDOMAIN, NODATA ─► kept
+           └──── CNAME's target ───────────────│             ├─ REFERRAL, strictly deeper ─► kept; ask there
+                                               └─────────────┴─ TIMEOUT, LAME ─► the next server; twice round, then SERVFAIL
 
 What is believed: only records under the zone whose servers were asked (bailiwick); glue only for servers that the referral names. A name server's
 name without glue is resolved first, to a bounded depth. Bounds: `MOST_ASKS` questions per resolution, `MOST_CNAMES` links, no name twice; beyond: SERVFAIL.
@@ -24,6 +24,7 @@ from dataclasses import dataclass, replace
 from ipaddress import IPv4Address, IPv4Network
 
 from services.dns.cache import Cache, Delegation, Known
+from services.dns.config import ForwardingRule
 from services.dns.message import ROOT, Answer, ClientSubnet, Name, Question, Rcode, ResourceRecord, Response, Type, is_under
 
 MOST_ASKS = 48
@@ -35,6 +36,8 @@ SUBNET_LENGTH = 24
 """What of a client's address a resolver tells upstream (RFC 7871, 11.1)."""
 _FORGETTING = 0.98
 
+Forwards = Callable[[Name], ForwardingRule | None]
+"""The rule by which a name is asked of other servers."""
 Local = Callable[[Question], Answer | None]
 """The answer of zones that only exist in the client's network, None to ask the world."""
 
@@ -58,6 +61,8 @@ class Ask:
     question: Question
     timeout_s: float
     subnet: ClientSubnet | None = None
+    rule: ForwardingRule | None = None
+    """The rule that has it asked, of a server that resolves by itself."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -91,8 +96,9 @@ Resolution = Generator[Ask, Reply, Resolved]
 class Recursion:
     """A resolver's knowledge: where the root is, what is local, what was learnt."""
 
-    def __init__(self, root_hints: tuple[IPv4Address, ...], local: Local, *, client_subnet: bool = False, cache: Cache | None = None) -> None:
+    def __init__(self, root_hints: tuple[IPv4Address, ...], local: Local, *, forwards: Forwards = lambda _: None, client_subnet: bool = False, cache: Cache | None = None) -> None:
         self.root_hints = root_hints
+        self.forwards = forwards
         self.local = local
         self.client_subnet = client_subnet
         self.cache = Cache() if cache is None else cache
@@ -170,7 +176,8 @@ class _Walk:
             if name in seen:
                 break
             seen.add(name)
-            local = self._recursion.local(Question(spelled=name, type=type_)) if depth == 0 else None  # a local zone does not hide name servers
+            rule = self._recursion.forwards(name) if depth == 0 else None
+            local = self._recursion.local(Question(spelled=name, type=type_)) if depth == 0 and rule is None else None  # a local zone does not hide name servers
             if local is not None:
                 source, zone, policy = ("authoritative", local.zone, "local") if not records else (source, zone, policy)
                 found = Known(rcode=local.rcode, records=local.answers, soa=next((record for record in local.authorities if record.type == Type.SOA), None))
@@ -178,7 +185,7 @@ class _Walk:
                 cached = self._recursion.cache.find(name, type_, self._client, self._now)
                 if cached is None:
                     source = "recursive"
-                found = (yield from self._descend(name, type_, depth)) if cached is None else cached
+                found = cached or ((yield from self._descend(name, type_, depth)) if rule is None else (yield from self._forward(rule, name, type_)))
             self._scope = max(self._scope, found.scope)
             records.extend(found.records)
             target = _unresolved(found.records, name, type_)
@@ -186,6 +193,16 @@ class _Walk:
                 return Resolved(rcode=found.rcode, records=tuple(records), soa=found.soa, scope=self._scope, source=source, zone=zone, policy=policy)
             name = target
         raise _CannotResolveError("CNAMEs without end")
+
+    def _forward(self, rule: ForwardingRule, name: Name, type_: int) -> Generator[Ask, Reply, Known]:
+        """Ask a rule's targets, who must know or find out."""
+        question = Question(spelled=name, type=type_)
+        for timeout_s in TIMEOUTS_S:
+            for target in self._recursion.in_order(list(rule.targets)):
+                found = yield from self._ask(target, ROOT, question, timeout_s, rule)
+                if found is not None and found[1] is not Outcome.REFERRAL:
+                    return self._learn(*found, ROOT, question)
+        raise _CannotResolveError("no target helps")
 
     def _descend(self, name: Name, type_: int, depth: int) -> Generator[Ask, Reply, Known]:
         """Ask from the nearest known delegation downwards."""
@@ -219,11 +236,11 @@ class _Walk:
                             return found
         raise _CannotResolveError("no server helps")
 
-    def _ask(self, server: IPv4Address, zone: Name, question: Question, timeout_s: float) -> Generator[Ask, Reply, tuple[Response, Outcome] | None]:
+    def _ask(self, server: IPv4Address, zone: Name, question: Question, timeout_s: float, rule: ForwardingRule | None = None) -> Generator[Ask, Reply, tuple[Response, Outcome] | None]:
         if self._asks_left == 0:
             raise _CannotResolveError("too many questions")
         self._asks_left -= 1
-        reply = yield Ask(server=server, zone=zone, question=question, timeout_s=timeout_s, subnet=self._subnet)
+        reply = yield Ask(server=server, zone=zone, question=question, timeout_s=timeout_s, subnet=self._subnet, rule=rule)
         self._now = reply.now
         self._recursion.note(server, timeout_s if reply.response is None else reply.duration_s)
         outcome = classify(reply.response, zone, question)

@@ -20,6 +20,7 @@ from services.common.config import ConfigError, Listen, Transport
 from services.common.runtime import BACKLOG, Runtime
 from services.dns.config import Config, Resolver
 from services.dns.location import LocationTable
+from services.dns.outbound import OutboundSocket
 from services.dns.server_authority import AuthorityService
 from services.dns.server_resolver import ResolverService
 from services.dns.wire import TCP_BYTES
@@ -53,6 +54,7 @@ class _Daemon:
         self._config: Config | None = None
         self._services: dict[Listen, Service] = {}
         self._closers: dict[Listen, Callable[[], None]] = {}
+        self._endpoints: dict[Listen, OutboundSocket] = {}
 
     async def reload(self, config: Config) -> None:
         """Put `config` in force, or say why not and go on as before."""
@@ -80,6 +82,14 @@ class _Daemon:
     def close(self) -> None:
         for close in self._closers.values():
             close()
+        for endpoint in self._endpoints.values():
+            endpoint.close()
+
+    def _outbound(self, listen: Listen) -> OutboundSocket:
+        """An outbound endpoint's socket, opened at its first question; several networks may share it."""
+        if listen not in self._endpoints:
+            self._endpoints[listen] = OutboundSocket(self._runtime.socket_for(listen))
+        return self._endpoints[listen]
 
     def _make(self, config: Config) -> dict[Listen, Service]:
         """The service of every listener. Those that the new configuration leaves as they are keep their memory."""
@@ -97,7 +107,7 @@ class _Daemon:
                 services.update(dict.fromkeys(authority.listen, made))
         renewed: list[tuple[ResolverService, Resolver]] = []
         for source in config.resolvers:
-            fresh = ResolverService(source, self._runtime, self._group, config.edge_location)
+            fresh = ResolverService(source, self._runtime, self._group, config.edge_location, self._outbound)
             before = next((service for listen in source.listen if isinstance(service := self._services.get(listen), ResolverService)), None)
             if before is None or any(before is each for each, _ in renewed):
                 services.update(dict.fromkeys(source.listen, fresh))

@@ -16,13 +16,16 @@ from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv4Network
 from typing import Any
 
-from services.common.config import Transport
+from services.common.config import Listen, Transport
 from services.common.events import DNS_QUERY, DNS_UPSTREAM
 from services.common.runtime import Runtime
 from services.dns import config
+from services.dns.cache import Cache
+from services.dns.forwarding import Rules
 from services.dns.limit import PacketLimit
 from services.dns.location import LocationTable
 from services.dns.message import CLASS_IN, Answer, Name, Query, Question, Rcode, Type, format_name, parse_name, type_name
+from services.dns.outbound import OutboundSocket
 from services.dns.recursion import SUBNET_LENGTH, Ask, Recursion, Reply, Resolution, Resolved, classify
 from services.dns.server_authority import query_fields
 from services.dns.upstream import Upstream
@@ -35,6 +38,8 @@ RESOLUTION_TIMEOUT_S = 12.0
 PRIVATE_ZONE_SOA = "ns-1536.awsdns-00.co.uk. awsdns-hostmaster.amazon.com. 1 7200 900 1209600 86400"
 """What a private hosted zone shows (Route 53 developer guide, "NS and SOA records that Amazon Route 53 creates": documented)."""
 _NOWHERE = IPv4Address("0.0.0.0")
+Outbound = Callable[[Listen], OutboundSocket]
+"""The socket of an outbound endpoint's address."""
 _Key = tuple[Name, int, IPv4Network | None]
 _RecentKey = tuple[bytes, str, Transport]
 _ID_BYTES = 2
@@ -46,6 +51,7 @@ class LocalZones:
 
     def __init__(self, zones: tuple[config.LocalZone, ...]) -> None:
         made = [Zone(config.Zone(name=zone.name, soa=PRIVATE_ZONE_SOA, records=zone.records)) for zone in zones]
+        self.apexes = tuple(zone.apex for zone in made)
         self._captures = {parse_name(zone.name): zone.captures for zone in zones}
         self._authority = Authority(made, LocationTable(()))
 
@@ -63,20 +69,20 @@ class LocalZones:
 class ResolverService:
     """One resolver, on the wire."""
 
-    def __init__(self, source: config.Resolver, runtime: Runtime, group: asyncio.TaskGroup, edge_location: str | None) -> None:
-        self.source = source
+    def __init__(self, source: config.Resolver, runtime: Runtime, group: asyncio.TaskGroup, edge_location: str | None, outbound: Outbound) -> None:
+        self.source, self._outbound = source, outbound
         self._runtime, self._group, self._edge_location = runtime, group, edge_location
         self._limit = PacketLimit(source.packets_per_second)
-        self._recursion = Recursion(source.root_hints, LocalZones(source.local_zones).answer, client_subnet=source.client_subnet)
+        self._recursion = _recursion(source, None)
         self._upstream = Upstream(port=source.upstream_port, source=source.source)
         self._under_way: dict[_Key, asyncio.Task[Resolved]] = {}
         self._recent = _Recent()
 
     def renew(self, source: config.Resolver, edge_location: str | None) -> None:
         """Take a new configuration. What was learnt is kept, unless it was learnt from another root."""
-        local = LocalZones(source.local_zones).answer
-        same_world = (source.root_hints, source.client_subnet, source.upstream_port) == (self.source.root_hints, self.source.client_subnet, self.source.upstream_port)
-        self._recursion = Recursion(source.root_hints, local, client_subnet=source.client_subnet, cache=self._recursion.cache if same_world else None)
+        old = self.source
+        same_world = (source.root_hints, source.rules, source.client_subnet, source.upstream_port) == (old.root_hints, old.rules, old.client_subnet, old.upstream_port)
+        self._recursion = _recursion(source, self._recursion.cache if same_world else None)
         if source.packets_per_second != self.source.packets_per_second:
             self._limit = PacketLimit(source.packets_per_second)
         self._upstream = Upstream(port=source.upstream_port, source=source.source)
@@ -163,7 +169,10 @@ class ResolverService:
 
     async def _carry(self, ask: Ask) -> Reply:
         started = time.perf_counter()
-        response, transport = await self._upstream.ask(ask)
+        if ask.rule is not None and ask.rule.via:
+            response, transport = await self._outbound(ask.rule.via[ask.question.type % len(ask.rule.via)]).ask(ask, ask.rule.target_port), "udp"
+        else:
+            response, transport = await self._upstream.ask(ask)
         duration_s = time.perf_counter() - started
         self._runtime.events.emit(
             DNS_UPSTREAM,
@@ -201,6 +210,11 @@ class ResolverService:
     def _now(self) -> float:
         """Seconds as the lab counts them."""
         return time.monotonic() * self._runtime.time_scale
+
+
+def _recursion(source: config.Resolver, cache: Cache | None) -> Recursion:
+    local = LocalZones(source.local_zones)
+    return Recursion(source.root_hints, local.answer, forwards=Rules(source.rules, local.apexes).forwards, client_subnet=source.client_subnet, cache=cache)
 
 
 class _Recent:

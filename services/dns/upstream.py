@@ -29,11 +29,14 @@ class Upstream:
     async def ask(self, question: Ask) -> tuple[Response | None, str]:
         """The server's response (None: nothing in time), and the transport that it came by."""
         id_ = secrets.randbelow(1 << 16)
-        message = encode_question(id_, question.question, subnet=question.subnet)
+        message = encode_question(id_, question.question, recursion_desired=question.rule is not None, subnet=question.subnet)
         response = await self._over_udp(question, id_, message)
         if response is None or not response.truncated:
             return response, "udp"
         return await self._over_tcp(question, id_, message), "tcp"
+
+    def _port(self, question: Ask) -> int:
+        return self.port if question.rule is None else question.rule.target_port
 
     async def _over_udp(self, question: Ask, id_: int, message: bytes) -> Response | None:
         loop = asyncio.get_running_loop()
@@ -42,7 +45,7 @@ class Upstream:
             sock.setblocking(False)
             if self.source is not None:
                 sock.bind((str(self.source), 0))
-            sock.connect((str(question.server), self.port))  # the kernel drops what others send, and tells ICMP errors
+            sock.connect((str(question.server), self._port(question)))  # the kernel drops what others send, and tells ICMP errors
             sock.send(message)
             async with asyncio.timeout(question.timeout_s):
                 while True:
@@ -58,7 +61,7 @@ class Upstream:
         local = (str(self.source), 0) if self.source is not None else None
         try:
             async with asyncio.timeout(TCP_TIMEOUT_S):
-                reader, writer = await asyncio.open_connection(str(question.server), self.port, local_addr=local)
+                reader, writer = await asyncio.open_connection(str(question.server), self._port(question), local_addr=local)
                 try:
                     writer.write(len(message).to_bytes(2) + message)
                     return _matching(await reader.readexactly(int.from_bytes(await reader.readexactly(2))), question, id_)

@@ -11,7 +11,6 @@ NOT MODELLED: TLS, parameter groups, Multi-AZ, snapshots; the lab's clock scale 
 from __future__ import annotations
 
 import asyncio
-import ctypes
 import logging
 import os
 import signal
@@ -22,6 +21,7 @@ from pathlib import Path
 
 import asyncpg
 
+from services.common.child import dies_with_us, end
 from services.common.runtime import Runtime
 from services.rds import cluster
 from services.rds.cluster import ClusterError
@@ -36,7 +36,6 @@ START_TIMEOUT_S = 60.0
 POLL_S = 0.004
 STATUS_LINE = 7
 """Of postmaster.pid, counted from 0: ``starting``, ``ready``, ``stopping``. It is what pg_ctl waits for."""
-PR_SET_PDEATHSIG = 1
 
 
 async def serve(config: Config, runtime: Runtime) -> None:
@@ -71,26 +70,13 @@ async def serve(config: Config, runtime: Runtime) -> None:
 async def _running(config: Config, binaries: Path, major_version: int, lock: int) -> AsyncIterator[asyncio.subprocess.Process]:
     """The server's first process; ended in order on the way out, if it has not ended by itself. All its processes inherit `lock`."""
     options = [option for name, value in settings(config, major_version) for option in ("-c", f"{name}={value}")]
-    prctl, parent = ctypes.CDLL(None, use_errno=True).prctl, os.getpid()
-
-    def die_with_parent() -> None:
-        prctl(PR_SET_PDEATHSIG, signal.SIGQUIT)
-        if os.getppid() != parent:  # it died before we asked
-            os._exit(1)
-
     postgres = await asyncio.create_subprocess_exec(
-        str(binaries / "postgres"), "-D", config.data_directory, *options, stdin=asyncio.subprocess.DEVNULL, stdout=2, pass_fds=(lock,), preexec_fn=die_with_parent
+        str(binaries / "postgres"), "-D", config.data_directory, *options, stdin=asyncio.subprocess.DEVNULL, stdout=2, pass_fds=(lock,), preexec_fn=dies_with_us(signal.SIGQUIT)
     )
     try:
         yield postgres
     finally:
-        for number, patience_s in ((signal.SIGINT, FAST_SHUTDOWN_S), (signal.SIGQUIT, IMMEDIATE_SHUTDOWN_S), (signal.SIGKILL, IMMEDIATE_SHUTDOWN_S)):
-            if postgres.returncode is not None:
-                break
-            with suppress(ProcessLookupError):
-                postgres.send_signal(number)
-            with suppress(TimeoutError):
-                await asyncio.wait_for(postgres.wait(), patience_s)
+        await end(postgres, (signal.SIGINT, FAST_SHUTDOWN_S), (signal.SIGQUIT, IMMEDIATE_SHUTDOWN_S), (signal.SIGKILL, IMMEDIATE_SHUTDOWN_S))
 
 
 async def _until_up(postgres: asyncio.subprocess.Process, data_directory: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import inspect
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -31,9 +32,10 @@ class Row:
 
 @click.command("bench")
 @click.argument("suites", metavar="[SUITE…]", nargs=-1)
+@click.option("--plot", type=click.Path(dir_okay=False, path_type=Path), help="Draw what was measured into this SVG file, where the suite draws (latency, tgw).")
 @json_option
-def command(suites: tuple[str, ...], as_json: bool) -> int:
-    """Measure against peers and floors in one run, as ratios; exit 1 if a goal is missed. Suites: startup, path, nat, l7; all by default."""
+def command(suites: tuple[str, ...], plot: Path | None, as_json: bool) -> int:
+    """Measure against peers and floors in one run, as ratios; exit 1 if a goal is missed. Suites: startup, path, nat, l7, tgw, failover, latency; all by default."""
     from testbed.cli.output import console, print_json, progress
 
     there = tuple(sorted(path.stem for path in DIRECTORY.glob("*.py") if not path.stem.startswith("_")))
@@ -49,7 +51,7 @@ def command(suites: tuple[str, ...], as_json: bool) -> int:
     with progress("bench", quiet=as_json) as told:
         for suite in wanted or there:
             told(suite)
-            rows += _measured(suite)
+            rows += _measured(suite, plot)
     if as_json:
         print_json(rows)
     else:
@@ -57,7 +59,7 @@ def command(suites: tuple[str, ...], as_json: bool) -> int:
     return OK if all(row.met for row in rows) else FAILED
 
 
-def _measured(suite: str) -> list[Row]:
+def _measured(suite: str, plot: Path | None) -> list[Row]:
     sys.path[:0] = [str(DIRECTORY), str(DIRECTORY.parents[1])]
     spec = importlib.util.spec_from_file_location(suite, DIRECTORY / f"{suite}.py")
     if spec is None or spec.loader is None:
@@ -65,7 +67,8 @@ def _measured(suite: str) -> list[Row]:
     module = importlib.util.module_from_spec(spec)
     sys.modules[suite] = module
     spec.loader.exec_module(module)
-    return [_row(measure) for measure in _sequence(module.measure())]
+    draws = plot is not None and "plot" in inspect.signature(module.measure).parameters
+    return [_row(measure) for measure in _sequence(module.measure(plot=plot) if draws else module.measure())]
 
 
 def _sequence(measured: Any) -> Sequence[Any]:

@@ -15,13 +15,13 @@ STATE_STYLES = {"ready": "green", "running": "green", "starting": "yellow", "fai
 @lab_option
 @json_option
 def command(lab_name: str | None, as_json: bool) -> None:
-    """The running labs, and the services of each: process, state, restarts, age, unshared memory."""
+    """The running labs, and the services of each: process, state, restarts, age, unshared memory; and what has been made to fail."""
     from testbed.cli.output import console, print_json, remarks
 
     names = (lab_name,) if lab_name is not None else running()
     labs = [attached(name) for name in names]
     if as_json:
-        print_json([{"lab": lab.name, "topology_source": lab.topology_source, "services": lab.ps()} for lab in labs])
+        print_json([{"lab": lab.name, "topology_source": lab.topology_source, "services": lab.ps(), "failures": lab.failures} for lab in labs])
         return
     if not labs:
         remarks().print("no lab runs (start one: testbed up web_app)")
@@ -42,6 +42,8 @@ def command(lab_name: str | None, as_json: bool) -> None:
                 f"{service.memory_kib / 1024:.1f}", f"[{STATE_STYLES.get(service.state, 'yellow')}]{service.state}[/]",
             )
         console().print(table)
+        for failure in lab.failures:
+            console().print(f"[red]{failure.words}[/] {failure.what}: {', '.join((*failure.links, *failure.services))}  (testbed heal {failure.what})")
 
 
 def _age(seconds: float) -> str:

@@ -18,7 +18,8 @@ if TYPE_CHECKING:
 WIDEST = 24
 LARGEST = 100
 """Nodes, or groups of nodes that behave alike, of which a matrix is still printed."""
-LETTERS = {"security-group": "G", "network-acl": "A", "route": "R", "nat-gateway": "N", "internet-gateway": "I", "internet": "I", "interface": "-", "peering": "P"}
+LETTERS = {"security-group": "G", "network-acl": "A", "route": "R", "nat-gateway": "N", "internet-gateway": "I", "internet": "I", "interface": "-", "peering": "P", "transit-gateway": "T", "network-firewall": "F"}
+ASKS = "?"
 
 
 @click.command("reach")
@@ -96,6 +97,9 @@ def show(matrix: Reach, screen: Console) -> None:
                 cells.append("[dim].[/]")
             elif not matrix.begins[row]:
                 cells.append("")
+            elif fate.passes and fate.stage:
+                reasons.setdefault(f"{ASKS:<2} {fate.origin}", ASKS)
+                cells.append(f"[yellow]{ASKS}[/]")
             elif fate.passes:
                 cells.append("[green]+[/]")
             else:
@@ -104,7 +108,7 @@ def show(matrix: Reach, screen: Console) -> None:
                 cells.append(f"[red]{letter}[/]")
         table.add_row(f"{number} {escape(name)}", *cells)
     screen.print(table)
-    screen.print("[dim]+ passes; dropped by G security group, A network ACL, R route, N NAT gateway, I internet gateway or internet, P peering; < on its way back[/]")
+    screen.print("[dim]+ passes; dropped by G security group, A network ACL, R route, N NAT gateway, I internet gateway or internet, P peering, T transit gateway, F network firewall; ? begins, then the network firewall decides; < on its way back[/]")
     if not all(matrix.begins[row] for row in rows):
         screen.print("[dim]an empty row never begins a connection: endpoints and network load balancers[/]")
     for reason in sorted(reasons):

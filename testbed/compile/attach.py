@@ -18,8 +18,8 @@ from testbed.resolve.resolved import ResolvedCity
 DEVICE = "eth0"
 
 
-def attach(identity: Node, city: ResolvedCity, address: IPv4Address, also: tuple[IPv4Address, ...] = ()) -> Fragment:
-    """The host `identity` with `address` on its interface and the addresses `also` on its loopback, reachable in its city."""
+def attach(identity: Node, city: ResolvedCity, address: IPv4Address, also: tuple[IPv4Address, ...] = (), sysctls: tuple[tuple[str, str], ...] | None = None) -> Fragment:
+    """The host `identity` with `address` on its interface and the addresses `also` on its loopback, reachable in its city. `sysctls` are an end host's if they are left out."""
     at_city = interface_name("h-", identity.name)
     in_network = address in city.network
     host = Interface(
@@ -39,7 +39,7 @@ def attach(identity: Node, city: ResolvedCity, address: IPv4Address, also: tuple
         origin=identity.origin,
     )
     default = Route(destination=fabric.EVERYTHING, device=DEVICE, via=city.router, onlink=not in_network, source=address, origin=city.node)
-    part = NodePart(name=identity.name, identity=identity, loopback=tuple(IPv4Interface(a) for a in also), sysctls=end_sysctls(), routes=(default,))
+    part = NodePart(name=identity.name, identity=identity, loopback=tuple(IPv4Interface(a) for a in also), sysctls=end_sysctls() if sysctls is None else sysctls, routes=(default,))
     routes = (
         Route(destination=IPv4Network(address), device=at_city, source=city.router, origin=identity.origin),
         *(Route(destination=IPv4Network(a), device=at_city, via=address, onlink=True, origin=identity.origin) for a in also),

@@ -2,7 +2,7 @@
 
     prerouting (raw)   own_addresses: source check ─> subnet.<id>: mark = route table, zone, SAME_SUBNET
                          │not in it: from.<eni> says why, if anything
-    prerouting (ttl)   one more, since forwarding takes one and AWS's router takes none
+    (TTL)              kept: forwarding takes one, AWS's router takes none (secondary source; see the facts)
     ip rule            mark -> route table
     forward            both ends admitted this flow? ──yes──> border ─> accept
                          │no, or ICMP
@@ -23,7 +23,6 @@ a TTL of 255 arrives as 254; SCTP, DCCP, UDP-Lite and GRE are told apart by thei
 
 from __future__ import annotations
 
-from functools import cache
 from ipaddress import IPv4Address, IPv4Network
 
 from testbed.compile import resets
@@ -42,6 +41,7 @@ FABRIC_END = IPv4Address("169.254.0.1")
 """Next hop of an internet gateway towards the fabric; it and GATEWAY_END have permanent neighbour entries and are never seen in a packet."""
 GATEWAY_END = IPv4Address("169.254.0.2")
 PEERING_PREFIX = "p-"
+TRANSIT_GATEWAY_PREFIX = "t-"
 EVERYTHING = IPv4Network("0.0.0.0/0")
 OWN_ADDRESSES = "own_addresses"
 """Map of (device, MAC address, address) that the source/destination check lets pass, to the subnet's chain."""
@@ -84,6 +84,11 @@ def peering_device(peering: str) -> str:
     return interface_name(PEERING_PREFIX, peering)
 
 
+def transit_gateway_device(attachment: str, zone: str) -> str:
+    """A fabric's end of a transit gateway's attachment in one zone (its letter); no other device's name begins like this."""
+    return interface_name(TRANSIT_GATEWAY_PREFIX, f"{attachment}-{zone}")
+
+
 def through(device_name: str, destination: IPv4Network, table: int, origin: str) -> Route:
     """A route out of the fabric by a gateway's or peering's device; `GATEWAY_END` has a permanent neighbour entry there."""
     return Route(destination=destination, device=device_name, via=GATEWAY_END, onlink=True, table=table, origin=origin)
@@ -106,6 +111,11 @@ def has_port(interface: ResolvedInterface) -> bool:
     return not interface.source_dest_check and interface.owner_kind is OwnerKind.INSTANCE
 
 
+def is_end(interface: ResolvedInterface) -> bool:
+    """Whether flows end there as far as the fabric knows: not at what hands a flow on as it is, with its own groups or none."""
+    return not has_port(interface) and interface.owner_kind is not OwnerKind.NETWORK_FIREWALL
+
+
 def port_node(interface: ResolvedInterface) -> str:
     """The namespace of such a port."""
     return f"port-{interface.id}"
@@ -113,12 +123,12 @@ def port_node(interface: ResolvedInterface) -> str:
 
 def vpc_of(resolved: Resolved, vpc_id: str) -> ResolvedVpc:
     """The VPC with this id."""
-    return next(v for v in resolved.vpcs if v.vpc.id == vpc_id)
+    return resolved.vpc(vpc_id)
 
 
 def subnet_of(resolved: Resolved, subnet_id: str) -> ResolvedSubnet:
     """The subnet with this id."""
-    return next(s for s in resolved.subnets if s.subnet.id == subnet_id)
+    return resolved.subnet(subnet_id)
 
 
 def chains(vpc: str, *added: NftChain, maps: tuple[NftMap, ...] = ()) -> NodePart:
@@ -230,7 +240,11 @@ def _path_mtu() -> NftChain:
     return NftChain(
         name="path_mtu",
         hook="type filter hook output priority filter; policy accept;",
-        rules=(NftRule(statement=f"{too_big} jump enter"), NftRule(statement=f"{too_big} oif vmap @receiver_groups")),
+        rules=(
+            NftRule(statement=f"{too_big} jump enter"),
+            NftRule(statement=f"{too_big} oif vmap @receiver_groups"),
+            NftRule(statement="icmp type time-exceeded counter drop", origin="no hop, so silent about a TTL of 0"),
+        ),
     )
 
 
@@ -259,21 +273,4 @@ def _end(name: str, interface: str, forth: int, back: int, again: tuple[NftRule,
             rules=(NftRule(statement=f"meta l4proto {{ tcp, udp }} {interface} vmap @{name}_untracked"), NftRule(statement=f"goto track_{name}")),
         ),
         NftChain(name=f"track_{name}", rules=(NftRule(statement=f"{TRACKED} ct direction original ct mark set ct mark | {forth:#x}"),)),
-    )
-
-
-@cache
-def ttl_table() -> NftTable:
-    """Undo what forwarding does to the TTL: AWS's router and internet gateway are no hops (secondary source; see the facts).
-
-    nft of Debian 12 can set a TTL to a constant only, hence a chain per value behind one hash look-up, and Linux's own initial value without it.
-    What has none left is dropped: Linux would tell the sender, and the fabric is silent.
-    """
-    return NftTable(
-        name="ttl",
-        maps=(NftMap(name="next", type="typeof ip ttl", value_type="verdict", elements=(("0", "drop"), *((str(n), f"goto ttl.{n + 1:03}") for n in range(1, 255)))),),
-        chains=(
-            NftChain(name="prerouting", hook="type filter hook prerouting priority mangle; policy accept;", rules=(NftRule(statement="ip ttl 64 ip ttl set 65 accept"), NftRule(statement="ip ttl vmap @next"))),
-            *(NftChain(name=f"ttl.{n:03}", rules=(NftRule(statement=f"ip ttl set {n}"),)) for n in range(2, 256)),
-        ),
     )

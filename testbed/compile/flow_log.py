@@ -111,7 +111,7 @@ def crossing(vpc_id: str, resolved: Resolved) -> str:
 
 def _logged(vpc_id: str, resolved: Resolved) -> tuple[tuple[ResolvedInterface, tuple[FlowLog, ...]], ...]:
     logs = resolved.topology.of(FlowLog)
-    found = ((i, tuple(log for log in logs if log.resource_id in (i.id, i.subnet, i.vpc))) for i in resolved.interfaces if i.vpc == vpc_id)
+    found = ((i, tuple(log for log in logs if log.resource_id in (i.id, i.subnet, i.vpc))) for i in resolved.interfaces_in(vpc_id))
     return tuple((interface, own) for interface, own in found if own)
 
 
@@ -158,7 +158,7 @@ def _port(interface: ResolvedInterface) -> Port:
 def _ways(interface: ResolvedInterface, resolved: Resolved) -> tuple[Way, ...]:
     """The routes of the interface's subnet, the longest prefix first, as traffic-path tells them."""
     subnet = fabric.subnet_of(resolved, interface.subnet)
-    table = next(table for table in resolved.route_tables if table.id == subnet.route_table)
+    table = resolved.route_table(subnet.route_table)
     ordered = sorted(table.routes, key=lambda route: (-route.destination.prefixlen, route.destination))
     return tuple(Way(network=route.destination, path=_path(route, resolved)) for route in ordered)
 

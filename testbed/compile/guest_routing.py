@@ -13,7 +13,7 @@ from ipaddress import IPv4Network
 
 from testbed.compile import fabric
 from testbed.compile.fragment import NodePart
-from testbed.model.instance import Instance, IpForwarding
+from testbed.model.instance import Instance, IpForwarding, StatefulFirewall
 from testbed.plan import NftChain, NftRule, NftTable, PolicyRule, Route
 from testbed.resolve.resolved import Resolved, ResolvedInterface
 
@@ -34,7 +34,7 @@ def part(instance: Instance, interfaces: tuple[ResolvedInterface, ...], resolved
             for number, interface in enumerate(several)
             for index, address in enumerate(interface.addresses)
         ),
-        tables=(_masquerade(instance.id),) if isinstance(instance.user_data, IpForwarding) and instance.user_data.masquerade else (),
+        tables=_tables(instance),
     )
 
 
@@ -42,6 +42,27 @@ def _routes(interface: ResolvedInterface, table: int, resolved: Resolved) -> Ite
     subnet = fabric.subnet_of(resolved, interface.subnet).subnet
     yield Route(destination=subnet.cidr_block, device=interface.device, table=table, origin=interface.id)
     yield Route(destination=fabric.EVERYTHING, device=interface.device, via=fabric.router(subnet), onlink=True, table=table, origin=f"{interface.subnet} router")
+
+
+def _tables(instance: Instance) -> tuple[NftTable, ...]:
+    match instance.user_data:
+        case IpForwarding(masquerade=True):
+            return (_masquerade(instance.id),)
+        case StatefulFirewall():
+            return (_firewall(instance.id, instance.user_data),)
+        case _:
+            return ()
+
+
+def _firewall(origin: str, firewall: StatefulFirewall) -> NftTable:
+    ports = "" if firewall.tcp_ports is None else f" tcp dport {{ {', '.join(map(str, sorted(firewall.tcp_ports)))} }}"
+    begins = (f"tcp flags & (fin | syn | rst | ack) == syn{ports}", "meta l4proto udp", "icmp type echo-request") if firewall.tcp_ports != () else ("meta l4proto udp", "icmp type echo-request")
+    rules = (
+        NftRule(statement="ct state { established, related } accept", origin=f"{origin} known flow"),
+        *(NftRule(statement=f"{beginning} ct state new accept", origin=f"{origin} new flow") for beginning in begins),
+        NftRule(statement="counter drop", origin=f"{origin} lets no such flow begin, and knows none that it belongs to"),
+    )
+    return NftTable(name="user_data", chains=(NftChain(name="forward", hook="type filter hook forward priority filter; policy drop;", rules=rules),))
 
 
 def _masquerade(origin: str) -> NftTable:

@@ -39,7 +39,7 @@ def zones_inside(vpc_id: str, resolved: Resolved) -> tuple[LocalZone, ...]:
 
 
 def _instances(vpc_id: str, resolved: Resolved) -> Iterator[ResolvedInterface]:
-    return (interface for interface in resolved.interfaces if interface.vpc == vpc_id and interface.owner_kind is OwnerKind.INSTANCE)
+    return (interface for interface in resolved.interfaces_in(vpc_id) if interface.owner_kind is OwnerKind.INSTANCE)
 
 
 def _public_names(vpc_id: str, resolved: Resolved) -> Iterator[tuple[str, IPv4Address, IPv4Address, ResolvedInterface]]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from services.dns.config import Location, Placed, Record, Zone
+from services.dns.config import LocalZone, Location, Placed, Record, Zone
 from testbed.compile import aws_service, host_name
 from testbed.compile.places import city_of
 from testbed.model.distribution import Distribution
@@ -25,8 +25,14 @@ HOSTMASTER = "awsdns-hostmaster.amazon.com."
 
 def public_zones(resolved: Resolved) -> tuple[Zone, ...]:
     """Every zone that Route 53 serves: the topology's, and AWS's own for the names that the topology's resources have. Sorted by name."""
-    own = tuple(_hosted(zone, resolved) for zone in resolved.topology.of(HostedZone))
+    own = tuple(_hosted(zone, resolved) for zone in resolved.topology.of(HostedZone) if not zone.is_private)
     return tuple(sorted((*own, *_aws_zones(resolved)), key=lambda zone: zone.name))
+
+
+def private_zones(vpc_id: str, resolved: Resolved) -> tuple[LocalZone, ...]:
+    """The private zones that the resolver of a VPC knows: they capture their names ("Considerations when working with a private hosted zone"; documented)."""
+    found = (zone for zone in resolved.topology.of(HostedZone) if vpc_id in zone.vpcs)
+    return tuple(LocalZone(name=zone.name, records=tuple(_record(record, resolved) for record in zone.record_sets), captures=True) for zone in found)
 
 
 def load_balancer_record(name: str, balancer_id: str, resolved: Resolved) -> Record:
@@ -50,12 +56,18 @@ def _zone(name: str, records: tuple[Record, ...], resolved: Resolved, origin: st
 def _record(record: RecordSet, resolved: Resolved) -> Record:
     name = absolute(record.name)
     if record.alias_target is None:
-        return Record(name=name, type=record.type, ttl=DEFAULT_TTL_S if record.ttl is None else record.ttl, values=tuple(_value(record.type, v) for v in record.resource_records))
+        return plain_record(record)
     if record.alias_target in {d.id for d in resolved.topology.of(Distribution)}:
         return _distribution_record(name, record.alias_target, resolved)
     if record.alias_target in {b.id for b in resolved.topology.of(LoadBalancer)}:
         return load_balancer_record(name, record.alias_target, resolved)
     return Record(name=name, type=record.type, alias=absolute(record.alias_target))
+
+
+def plain_record(record: RecordSet) -> Record:
+    """A record set that is no alias."""
+    values = tuple(_value(record.type, value) for value in record.resource_records)
+    return Record(name=absolute(record.name), type=record.type, ttl=DEFAULT_TTL_S if record.ttl is None else record.ttl, values=values)
 
 
 def absolute(name: str) -> str:
@@ -96,6 +108,8 @@ def _aws_zones(resolved: Resolved) -> Iterator[Zone]:
 
 def database_records(resolved: Resolved, vpcs: tuple[str, ...] | None = None) -> tuple[Record, ...]:
     """The endpoints of DB instances (of some VPCs) as their private addresses, which public DNS tells too (RDS user guide, "Hiding a DB instance"; documented)."""
+    if not resolved.databases:
+        return ()
     interfaces = {interface.id: interface for interface in resolved.interfaces}
     return tuple(
         Record(name=database.endpoint, type="A", ttl=5, values=(str(interfaces[database.interface].address),), origin=database.id)

@@ -23,7 +23,7 @@ Policy = tuple[tuple[str, int], ...]
 
 def part(vpc: str, resolved: Resolved) -> NodePart | None:
     """The table of a VPC's fabric; None if every interface has AWS's default times."""
-    interfaces = [i for i in resolved.interfaces if i.vpc == vpc]
+    interfaces = resolved.interfaces_in(vpc)
     if all(i.connection_tracking == DEFAULT_TIMEOUTS for i in interfaces):
         return None
     scale = resolved.topology.time_scale

@@ -20,7 +20,7 @@ from testbed.compile.per_topology import per_topology
 from testbed.compile.places import forwarding_sysctls, region_of_interface
 from testbed.compile.vpc import resolver_addresses_of
 from testbed.model.db_instance import DBInstance
-from testbed.model.instance import Instance, IpForwarding, WebApplication
+from testbed.model.instance import Instance, IpForwarding, StatefulFirewall, WebApplication
 from testbed.plan import NodeKind, PlanError, ServiceSpec
 from testbed.resolve.resolved import Resolved, ResolvedInterface
 
@@ -34,7 +34,7 @@ def lower(instance: Instance, resolved: Resolved) -> Fragment:
     primary = next((i for i in interfaces if i.device == PRIMARY), None)
     if primary is None:
         raise PlanError(f"{instance.id} has no primary interface")
-    forwards = forwarding_sysctls() if isinstance(instance.user_data, IpForwarding) or not all(i.source_dest_check for i in interfaces) else None
+    forwards = forwarding_sysctls() if isinstance(instance.user_data, (IpForwarding, StatefulFirewall)) or not all(i.source_dest_check for i in interfaces) else None
     guest = guest_node(primary, NodeKind.INSTANCE, instance.id, resolved, forwards=forwards)
     services = (_service(instance, instance.user_data, primary, resolved),) if isinstance(instance.user_data, WebApplication) else ()
     return join(*(lower_interface(interface, resolved) for interface in interfaces), Fragment(nodes=(guest, guest_routing.part(instance, interfaces, resolved)), services=services))

@@ -13,7 +13,7 @@ from testbed.compile import fabric
 from testbed.compile.link_local import INSTANCE_METADATA, METADATA_PORT
 from testbed.model.instance import Instance
 from testbed.plan import ServiceSpec
-from testbed.resolve.resolved import Resolved, ResolvedInterface, ResolvedRegion, ResolvedVpc
+from testbed.resolve.resolved import OwnerKind, Resolved, ResolvedInterface, ResolvedRegion, ResolvedVpc
 
 KIND = "imds"
 
@@ -30,10 +30,10 @@ def service(region: ResolvedRegion, resolved: Resolved) -> ServiceSpec | None:
 def _network(vpc: ResolvedVpc, resolved: Resolved) -> Network:
     listen = Listen(address=INSTANCE_METADATA, port=METADATA_PORT, namespace=vpc.vpc.id)
     owned: dict[str, list[ResolvedInterface]] = {}
-    for interface in resolved.interfaces:
-        owned.setdefault(interface.owner, []).append(interface)
-    own = {interface.owner for interface in resolved.interfaces if interface.vpc == vpc.vpc.id}
-    return Network(listen=listen, instances=tuple(_asker(instance, owned[instance.id], vpc, resolved) for instance in resolved.topology.of(Instance) if instance.id in own))
+    for interface in resolved.interfaces_in(vpc.vpc.id):
+        if interface.owner_kind is OwnerKind.INSTANCE:
+            owned.setdefault(interface.owner, []).append(interface)
+    return Network(listen=listen, instances=tuple(_asker(resolved.instance(owner), owned[owner], vpc, resolved) for owner in sorted(owned)))
 
 
 def _asker(instance: Instance, interfaces: list[ResolvedInterface], vpc: ResolvedVpc, resolved: Resolved) -> Asker:

@@ -48,7 +48,7 @@ def lower(interface: ResolvedInterface, guest: Interface, fabric_end: Interface,
     router = fabric.router(fabric.subnet_of(resolved, interface.subnet).subnet)
     part = NodePart(
         name=name,
-        identity=Node(name=name, kind=NodeKind.NETWORK_INTERFACE, label=f"{interface.id} port", origin=interface.id, city=city.city.name, group=interface.vpc),
+        identity=Node(name=name, kind=NodeKind.NETWORK_INTERFACE, label=f"{interface.id} port", origin=interface.id, city=city.city.name, group=interface.vpc, keeps_ttl=True),
         sysctls=(*forwarding_sysctls(), *conntrack_sysctls(resolved.topology.time_scale, interface.connection_tracking)),
         routes=_routes(interface, router, resolved),
         rules=tuple(
@@ -58,7 +58,7 @@ def lower(interface: ResolvedInterface, guest: Interface, fabric_end: Interface,
             Neighbour(address=router, mac=fabric_end.mac, device=FABRIC),
             Neighbour(address=INVISIBLE_END, mac=interface.mac, device=GUEST),
         ),
-        tables=(_table(interface), fabric.ttl_table()),
+        tables=(_table(interface),),
     )
     links = (ordered(Link(a=guest, b=inner, origin=interface.id)), ordered(Link(a=outer, b=fabric_end, origin=interface.id)))
     return join(Fragment(nodes=(part,), links=links), _groups(interface, resolved))
@@ -66,7 +66,7 @@ def lower(interface: ResolvedInterface, guest: Interface, fabric_end: Interface,
 
 def _routes(interface: ResolvedInterface, router: IPv4Address, resolved: Resolved) -> tuple[Route, ...]:
     """Everything across, by where it comes from; the main table only says for whom ARP is answered: the .1 and the subnet's other interfaces."""
-    neighbours = {address for other in resolved.interfaces if other.subnet == interface.subnet and other.id != interface.id for address in other.addresses}
+    neighbours = {address for other in resolved.interfaces_in(interface.vpc) if other.subnet == interface.subnet and other.id != interface.id for address in other.addresses}
     across = (
         Route(destination=fabric.EVERYTHING, device=FABRIC, via=router, onlink=True, table=FIRST_TABLE + FROM_GUEST, origin=interface.id),
         Route(destination=fabric.EVERYTHING, device=GUEST, via=INVISIBLE_END, onlink=True, table=FIRST_TABLE + FROM_FABRIC, origin=interface.id),

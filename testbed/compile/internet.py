@@ -16,6 +16,7 @@ from testbed.compile.link import ordered
 from testbed.compile.name_server import name_servers_city, resolver_service
 from testbed.compile.places import forwarding_sysctls
 from testbed.model.geography import CITIES, round_trip_ms
+from testbed.model.internet import Internet
 from testbed.plan import Interface, Link, Neighbour, Node, NodeKind, Route, RouteType, Wire
 from testbed.plan.names import interface_name, mac_address
 from testbed.resolve.resolved import Resolved, ResolvedCity, ResolvedUser
@@ -36,7 +37,8 @@ def lower_city(city: ResolvedCity, resolved: Resolved) -> Fragment:
         routes=tuple(_routes(city, resolved)),
         neighbours=tuple(_neighbour(city, other) for other in resolved.cities if other.city.name != city.city.name),
     )
-    wires = tuple(_wire(city, other) for other in resolved.cities if other.city.name > city.city.name)
+    jitter_ms = max((internet.jitter_ms for internet in resolved.topology.of(Internet)), default=0.0)
+    wires = tuple(_wire(city, other, jitter_ms) for other in resolved.cities if other.city.name > city.city.name)
     return join(Fragment(nodes=(router,), links=wires), _resolver(city, resolved))
 
 
@@ -60,9 +62,10 @@ def _resolver(city: ResolvedCity, resolved: Resolved) -> Fragment:
     return join(attach(identity, city, city.resolver), Fragment(services=(resolver_service(city, resolved),)))
 
 
-def _wire(a: ResolvedCity, b: ResolvedCity) -> Link:
+def _wire(a: ResolvedCity, b: ResolvedCity, jitter_ms: float) -> Link:
     first = _wire_address(a, b)
-    delay = Wire(delay_ms=round(round_trip_ms(a.city, b.city) / 2, 3))
+    delay_ms = round(round_trip_ms(a.city, b.city) / 2, 3)
+    delay = Wire(delay_ms=delay_ms, jitter_ms=min(jitter_ms, delay_ms))
     origin = f"{a.city.name} - {b.city.name}"
     return ordered(Link(a=_wire_end(a, b, first, origin), b=_wire_end(b, a, first + 1, origin), wire=delay, origin=origin))
 
@@ -116,9 +119,9 @@ def _places(here: ResolvedCity, resolved: Resolved) -> Iterator[tuple[IPv4Networ
         if region.address not in region.public_pool:
             yield IPv4Network(region.address), cities[region.city], region.node
     for vpc in resolved.vpcs:
-        for interface in resolved.interfaces:
+        for interface in resolved.interfaces_in(vpc.vpc.id):
             region = pools[vpc.vpc.region]
-            if interface.vpc == vpc.vpc.id and interface.public_address is not None and interface.public_address not in region.public_pool:
+            if interface.public_address is not None and interface.public_address not in region.public_pool:
                 yield IPv4Network(interface.public_address), cities[region.city], interface.public_origin
     if resolved.edges:
         nearest = min((cities[edge.city] for edge in resolved.edges), key=lambda c: (round_trip_ms(here.city, c.city), c.city.name))

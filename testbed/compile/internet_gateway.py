@@ -37,12 +37,12 @@ def lower(gateway: InternetGateway, resolved: Resolved) -> Fragment:
     """The gateway's namespace, its two links, and the routes of its public addresses at the city's router."""
     vpc = fabric.vpc_of(resolved, gateway.vpc_id)
     city = city_of(resolved, region_of(resolved, vpc.vpc.region).city)
-    mapped = tuple(_Mapped(i.id, each.address, each.public_address, each.public_origin) for i in resolved.interfaces if i.vpc == gateway.vpc_id for each in i.mapped if each.public_address)
+    mapped = tuple(_Mapped(i.id, each.address, each.public_address, each.public_origin) for i in resolved.interfaces_in(gateway.vpc_id) for each in i.mapped if each.public_address)
     inside = _interface(gateway.id, INSIDE, gateway.id)
     outside = _interface(gateway.id, OUTSIDE, gateway.id)
     at_fabric = fabric.end(gateway.vpc_id, fabric.gateway_device(gateway.id), mtu_bytes=fabric.INTERNET_MTU_BYTES, origin=gateway.id)
     at_city = _interface(city.node, interface_name("g-", gateway.id), gateway.id)
-    identity = Node(name=gateway.id, kind=NodeKind.INTERNET_GATEWAY, label=gateway.id, origin=gateway.id, city=city.city.name, group=gateway.vpc_id)
+    identity = Node(name=gateway.id, kind=NodeKind.INTERNET_GATEWAY, label=gateway.id, origin=gateway.id, city=city.city.name, group=gateway.vpc_id, keeps_ttl=True)
     node = NodePart(
         name=gateway.id,
         identity=identity,
@@ -55,7 +55,7 @@ def lower(gateway: InternetGateway, resolved: Resolved) -> Fragment:
             Neighbour(address=fabric.FABRIC_END, mac=at_fabric.mac, device=INSIDE),
             Neighbour(address=city.router, mac=at_city.mac, device=OUTSIDE),
         ),
-        tables=(_address_swap(gateway.id, mapped), fabric.ttl_table()),
+        tables=(_address_swap(gateway.id, mapped),),
     )
     in_fabric = NodePart(name=gateway.vpc_id, neighbours=(Neighbour(address=fabric.GATEWAY_END, mac=inside.mac, device=at_fabric.name),))
     return Fragment(

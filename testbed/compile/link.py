@@ -48,8 +48,8 @@ def _node(name: str, parts: list[NodePart]) -> Node:
         identities[0],
         loopback=tuple(sorted({address for part in parts for address in part.loopback})),
         sysctls=_unique(f"{name}: sysctl", (pair for part in parts for pair in part.sysctls), lambda pair: pair[0]),
-        routes=_unique(f"{name}: route", (route for part in parts for route in part.routes), lambda route: (route.table, route.destination)),
-        rules=_unique(f"{name}: rule", (rule for part in parts for rule in part.rules), lambda rule: rule.priority),
+        routes=_unique(f"{name}: route", (route for part in parts for route in part.routes), lambda route: (route.table, route.destination, route.metric)),
+        rules=_unique(f"{name}: rule", (rule for part in parts for rule in part.rules), lambda rule: (rule.priority, rule.mark, rule.mask, str(rule.source))),
         neighbours=_unique(f"{name}: neighbour", (n for part in parts for n in part.neighbours), lambda n: (n.device, n.address)),
         ruleset=Ruleset(tables=tuple(_table(name, key, [t for t in tables if (t.family, t.name) == key]) for key in keys)) if keys else None,
     )
@@ -114,7 +114,10 @@ def _unique(what: str, items: Iterable[T], key: Callable[[T], Hashable]) -> tupl
 def _check(plan: Plan) -> None:
     """What a plan names must be in it: nodes of links and services, devices of routes, chains that verdicts lead to."""
     devices: dict[str, set[str]] = {node.name: {"lo"} for node in plan.nodes}
+    trunks = {item.key for item in plan.links if item.vlan is None}
     for item in plan.links:
+        if item.vlan is not None and item.vlan.trunk not in trunks:
+            raise PlanError(f"VLAN {item.vlan.tag} of {item.a.node} - {item.b.node} is on a link that no one makes")
         for end in (item.a, item.b):
             if end.node not in devices:
                 raise PlanError(f"a link ends at {end.node}, which no one makes")

@@ -12,10 +12,10 @@ from ipaddress import IPv4Address, IPv4Network
 
 from services.common.config import Listen, Transport, encode
 from services.dns.config import Authority, Config, LocalZone, NetworkLocation, Record, Resolver, Zone
-from testbed.compile import aws_service, host_name
+from testbed.compile import aws_service, host_name, resolver_endpoint
 from testbed.compile.attach import attach
 from testbed.compile.fragment import Fragment, join
-from testbed.compile.hosted_zone import database_records, location_of, public_zones
+from testbed.compile.hosted_zone import database_records, location_of, private_zones, public_zones
 from testbed.compile.link_local import DNS_PORT
 from testbed.compile.vpc import resolver_addresses_of
 from testbed.plan import Node, NodeKind, ServiceSpec
@@ -86,9 +86,10 @@ def vpc_resolver_service(region: ResolvedRegion, resolved: Resolved) -> ServiceS
     """The resolver of every VPC of a Region that has DNS support: a socket in each fabric, upstream from the plane."""
     resolvers = tuple(
         Resolver(
-            listen=tuple(listen for address in resolver_addresses_of(vpc) for listen in _listen_both(address, namespace=vpc.vpc.id)),
+            listen=tuple(listen for address in resolver_addresses_of(vpc) for listen in _listen_both(address, namespace=vpc.vpc.id)) + resolver_endpoint.listens(vpc.vpc.id, resolved),
             root_hints=_root_hints(resolved),
             local_zones=_local_zones(vpc.vpc.id, region, resolved),
+            rules=resolver_endpoint.rules(vpc.vpc.id, resolved),
             packets_per_second=PACKETS_PER_SECOND,
             source=region.address,
         )
@@ -103,7 +104,7 @@ def vpc_resolver_service(region: ResolvedRegion, resolved: Resolved) -> ServiceS
 def _local_zones(vpc: str, region: ResolvedRegion, resolved: Resolved) -> tuple[LocalZone, ...]:
     """The endpoints of the VPC's own databases, the names of its instances, AWS's services and the VPC's endpoints, which it knows even where the internet is out of reach."""
     databases = tuple(LocalZone(name=record.name, records=(record,)) for record in database_records(resolved, (vpc,)))
-    return (*databases, *host_name.zones_inside(vpc, resolved), *aws_service.local_zones(vpc, region, resolved))
+    return (*private_zones(vpc, resolved), *databases, *host_name.zones_inside(vpc, resolved), *aws_service.local_zones(vpc, region, resolved))
 
 
 def _locations(resolved: Resolved) -> tuple[NetworkLocation, ...]:

@@ -21,7 +21,7 @@ from testbed.plan.names import identifier
 from testbed.resolve.resolved import OwnerKind, Resolved, ResolvedInterface
 
 PRIMARY = "eth0"
-ALWAYS_TRACKED = frozenset({OwnerKind.NAT_GATEWAY, OwnerKind.VPC_ENDPOINT})
+ALWAYS_TRACKED = frozenset({OwnerKind.NAT_GATEWAY, OwnerKind.NETWORK_FIREWALL, OwnerKind.VPC_ENDPOINT})
 """EC2 user guide, "Amazon EC2 security group connection tracking": automatically tracked connections, of what exists here (documented)."""
 
 
@@ -101,8 +101,8 @@ def _borders(interface: ResolvedInterface, device: str, acl: str) -> Fragment:
 
 
 def _groups(interface: ResolvedInterface, device: str, resolved: Resolved) -> Fragment:
-    """What judges flows at the interface; nothing where it has no groups (a NAT gateway's). With a port of its own it is no end of a flow in the fabric."""
-    if fabric.has_port(interface):
+    """What judges flows at the interface; nothing where it has no groups (a NAT gateway's). With a port of its own, and at a firewall's endpoint, it is no end of a flow in the fabric."""
+    if not fabric.is_end(interface):
         return Fragment(nodes=(fabric.chains(interface.vpc, maps=tuple(fabric.verdicts(f"{end}_groups", ((fabric.quoted(device), "return"),)) for end in security_group.ENDS.values())),))
     if not interface.security_groups:
         none = tuple(fabric.verdicts(f"{end}_groups", ((fabric.quoted(device), f"goto admit_{end}"),)) for end in security_group.ENDS.values())

@@ -24,7 +24,7 @@ def city_of(resolved: Resolved, name: str) -> ResolvedCity:
 
 def region_of_interface(resolved: Resolved, interface: ResolvedInterface) -> ResolvedRegion:
     """The Region in whose VPC an ENI is."""
-    return region_of(resolved, next(v.vpc.region for v in resolved.vpcs if v.vpc.id == interface.vpc))
+    return region_of(resolved, resolved.vpc(interface.vpc).vpc.region)
 
 
 def end_sysctls() -> tuple[tuple[str, str], ...]:

@@ -6,7 +6,8 @@
                           drop "sg-db#ingress no rule"
 
 A rule that permits everything makes the maps needless. A referenced group stands for the private addresses of the interfaces that hold it, a prefix list
-for its blocks. What crosses the VPC by way of an interface that forwards for others is judged without the rules that refer to groups (union ….routed).
+for its blocks. What crosses the VPC by way of an interface that forwards for others is judged without the rules that refer to groups (union ….routed). What comes from a transit
+gateway is judged by the groups that are known beyond it, what goes to one without any (union ….hub).
 
     untracked.ingress.sg-web    other end always tracked? ─> track_receiver. (protocol, port) in open.ingress.sg-web? return ─> track_receiver
 
@@ -16,18 +17,19 @@ Source: VPC user guide, "Security group rules"; EC2 user guide, "Amazon EC2 secu
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from functools import lru_cache
 from ipaddress import IPv4Address, collapse_addresses
 
 from testbed.compile import boxes, fabric
 from testbed.compile.fragment import Fragment, NodePart
 from testbed.compile.per_topology import per_topology
+from testbed.compile.transit_gateway_group_reference import members_beyond
 from testbed.compile.verdict_maps import Match, icmp_keys, look_ups, network_range
 from testbed.model.prefix_list import PrefixList
 from testbed.model.security_group import Flow, SecurityGroup, SecurityGroupRule
 from testbed.model.values import Protocol
-from testbed.plan import NftChain, NftRule, NftSet, NftTable
+from testbed.plan import NftChain, NftMap, NftRule, NftSet, NftTable
 from testbed.plan.names import identifier
 from testbed.resolve.resolved import Resolved
 
@@ -54,7 +56,7 @@ def union(node: str, groups: tuple[str, ...], flow: Flow, resolved: Resolved, *,
 @per_topology
 def _union(resolved: Resolved, node: str, groups: tuple[str, ...], flow: Flow, forwarded: bool) -> tuple[str, NodePart]:
     name = identifier("union", flow.value, *groups)
-    rules = [each for group in _held(resolved, groups) for each in _rules(resolved, group.id, flow)]
+    rules = [each for group in resolved.groups(groups) for each in _rules(resolved, group.id, flow)]
     everything = next((match.chain for rule, match in rules if rule.ip_protocol == EVERY_PROTOCOL and rule.cidr_ip == fabric.EVERYTHING), None)
     if everything is not None:
         return name, fabric.chains(node, NftChain(name=name, rules=(NftRule(statement=f"goto {everything}"),)))
@@ -69,8 +71,23 @@ def _union(resolved: Resolved, node: str, groups: tuple[str, ...], flow: Flow, f
     else:
         other_maps, way, added = (), None, ()
     maps, look_up = look_ups(name, REMOTE[flow], tuple(match for _, match in rules), boxes.union)
-    chain = NftChain(name=name, rules=(*((way,) if way is not None else ()), *look_up, nothing))
-    return name, fabric.chains(node, chain, *added, maps=(*maps, *other_maps))
+    hub_ways, hub_chains, hub_maps = _across_transit_gateways(node, name, rules, flow, nothing, resolved) if len(by_addresses) < len(rules) else ((), (), ())
+    chain = NftChain(name=name, rules=(*hub_ways, *((way,) if way is not None else ()), *look_up, nothing))
+    return name, fabric.chains(node, chain, *added, *hub_chains, maps=(*maps, *other_maps, *hub_maps))
+
+
+def _across_transit_gateways(
+    node: str, union_name: str, rules: list[tuple[SecurityGroupRule, Match]], flow: Flow, nothing: NftRule, resolved: Resolved
+) -> tuple[tuple[NftRule, ...], tuple[NftChain, ...], tuple[NftMap, ...]]:
+    """The way to the rules as they are for a transit gateway's packets, in a fabric that has attachments. An appliance's port knows members by address alone."""
+    if not any(attachment.subnets for attachment in resolved.attachments_to(node)):
+        return (), (), ()
+    name = f"{union_name}.hub"
+    known = {group: tuple(_joined(addresses)) for group, addresses in (members_beyond(node, resolved) if flow is Flow.INGRESS else {}).items()}
+    matches = tuple(_match(match.chain, rule, known, resolved) for rule, match in rules if rule.security_group_id is None or known.get(rule.security_group_id))
+    maps, look_up = look_ups(name, REMOTE[flow], matches, boxes.union)
+    way = NftRule(statement=f'{FAR_DEVICE[flow]}name "{fabric.TRANSIT_GATEWAY_PREFIX}*" goto {name}', origin="across a transit gateway")
+    return (way,), (NftChain(name=name, rules=(*look_up, nothing)),), maps
 
 
 def untracked(node: str, groups: tuple[str, ...], flow: Flow, resolved: Resolved) -> tuple[str, NodePart] | None:
@@ -80,7 +97,7 @@ def untracked(node: str, groups: tuple[str, ...], flow: Flow, resolved: Resolved
 
 @per_topology
 def _untracked(resolved: Resolved, node: str, groups: tuple[str, ...], flow: Flow) -> tuple[str, NodePart] | None:
-    held = _held(resolved, groups)
+    held = resolved.groups(groups)
     back = Flow.EGRESS if flow is Flow.INGRESS else Flow.INGRESS
     elements = []
     for word in ("tcp", "udp"):
@@ -116,13 +133,14 @@ def at_end(node: str, device: str, groups: tuple[str, ...], flow: Flow, resolved
 
 def rules_of(node: str, groups: tuple[str, ...], resolved: Resolved) -> NodePart:
     """The chains of all rules of `groups`, in a node other than their VPC's fabric."""
-    return fabric.chains(node, *(chain for group in _held(resolved, groups) for chain in _rule_chains(group)))
+    return fabric.chains(node, *(chain for group in resolved.groups(groups) for chain in _rule_chains(group)))
 
 
 @per_topology
 def _open_spans(resolved: Resolved, group_id: str, flow: Flow, word: str) -> tuple[tuple[int, int], ...]:
     """The ports of a protocol that a group opens to 0.0.0.0/0 in one direction."""
-    return tuple(span for rule in _groups(resolved)[group_id].rules(flow) if (span := _open_to_everybody(rule, NUMBERS[word])) is not None)
+    (group,) = resolved.groups((group_id,))
+    return tuple(span for rule in group.rules(flow) if (span := _open_to_everybody(rule, NUMBERS[word])) is not None)
 
 
 def _open_to_everybody(rule: SecurityGroupRule, protocol: Protocol) -> tuple[int, int] | None:
@@ -149,36 +167,25 @@ def _merged(spans: list[tuple[int, int]]) -> list[tuple[int, int]]:
 
 
 @per_topology
-def _groups(resolved: Resolved) -> dict[str, SecurityGroup]:
-    return {group.id: group for group in resolved.security_groups}
-
-
-def _held(resolved: Resolved, groups: tuple[str, ...]) -> list[SecurityGroup]:
-    """The groups with these ids, by id."""
-    known = _groups(resolved)
-    return [known[group] for group in sorted(groups)]
-
-
-@per_topology
 def _members(resolved: Resolved) -> dict[str, tuple[tuple[int, int], ...]]:
-    """The addresses of each group's members."""
+    """The addresses of each group's members, as ranges."""
     return {group: tuple(_joined(addresses)) for group, addresses in resolved.members}
 
 
 @per_topology
 def _rules(resolved: Resolved, group_id: str, flow: Flow) -> tuple[tuple[SecurityGroupRule, Match], ...]:
     """A group's rules of one direction, each with what it matches."""
-    group = _groups(resolved)[group_id]
-    return tuple((rule, _match(_rule_chain(group, flow, index), rule, resolved)) for index, rule in enumerate(group.rules(flow)))
+    (group,) = resolved.groups((group_id,))
+    return tuple((rule, _match(_rule_chain(group, flow, index), rule, _members(resolved), resolved)) for index, rule in enumerate(group.rules(flow)))
 
 
-def _match(chain: str, rule: SecurityGroupRule, resolved: Resolved) -> Match:
+def _match(chain: str, rule: SecurityGroupRule, members: Mapping[str, tuple[tuple[int, int], ...]], resolved: Resolved) -> Match:
     if rule.cidr_ip is not None:
         ranges: tuple[tuple[int, int], ...] = (network_range(rule.cidr_ip),)
     elif rule.prefix_list_id is not None:
         ranges = tuple(network_range(block) for each in resolved.topology.of(PrefixList) if each.id == rule.prefix_list_id for block in collapse_addresses(each.blocks))
     else:
-        ranges = _members(resolved).get(rule.security_group_id or "", ())
+        ranges = members.get(rule.security_group_id or "", ())
     if rule.ip_protocol == EVERY_PROTOCOL:
         return Match(chain=chain, ranges=ranges)
     protocol = int(NUMBERS.get(rule.ip_protocol.lower(), rule.ip_protocol))

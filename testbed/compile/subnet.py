@@ -17,7 +17,7 @@ from testbed.resolve.resolved import Resolved, ResolvedSubnet
 def lower(subnet: ResolvedSubnet, resolved: Resolved) -> Fragment:
     """The subnet's part of its VPC's fabric."""
     name, block = subnet.subnet.id, subnet.subnet.cidr_block
-    table = next(t for t in resolved.route_tables if t.id == subnet.route_table)
+    table = resolved.route_table(subnet.route_table)
     zones = dict(fabric.vpc_of(resolved, subnet.subnet.vpc_id).zone_numbers)
     leaving, staying = fabric.subnet_mark(table.number, zones[subnet.subnet.availability_zone])
     marks = NftChain(

@@ -26,7 +26,7 @@ def lower(vpc: ResolvedVpc, resolved: Resolved) -> Fragment:
     name = vpc.vpc.id
     if not resolved.topology.of(TrafficMirrorSession):
         return Fragment()
-    sources = tuple(source for interface in resolved.interfaces if interface.vpc == name and (source := _source(interface, resolved)) is not None)
+    sources = tuple(source for interface in resolved.interfaces_in(name) if (source := _source(interface, resolved)) is not None)
     if not sources:
         return Fragment()
     copies = f"udp dport {VXLAN_PORT}"
@@ -47,7 +47,7 @@ def _source(interface: ResolvedInterface, resolved: Resolved) -> Source | None:
 
 def _session(session: TrafficMirrorSession, source: ResolvedInterface, resolved: Resolved) -> Session | None:
     target = next(target for target in resolved.topology.of(TrafficMirrorTarget) if target.id == session.traffic_mirror_target_id)
-    interface = next((i for i in resolved.interfaces if i.id == target.network_interface_id and i.vpc == source.vpc), None)
+    interface = next((i for i in resolved.interfaces_in(source.vpc) if i.id == target.network_interface_id), None)
     if interface is None:
         return None
     filters = next(each for each in resolved.topology.of(TrafficMirrorFilter) if each.id == session.traffic_mirror_filter_id)

@@ -53,7 +53,7 @@ def peerings_of(vpc: str, resolved: Resolved) -> tuple[VpcPeeringConnection, ...
 def _returns(vpc: str, peering: VpcPeeringConnection, resolved: Resolved) -> Fragment:
     """In the fabric of `vpc`: flows that a NAT gateway of the peer begins are remembered, and their replies go back over the peering."""
     peer = peering.other(vpc)
-    gateways = [interface for interface in resolved.interfaces if interface.vpc == peer and interface.owner_kind is OwnerKind.NAT_GATEWAY]
+    gateways = [interface for interface in resolved.interfaces_in(peer) if interface.owner_kind is OwnerKind.NAT_GATEWAY]
     if not gateways:
         return Fragment()
     device, number = fabric.peering_device(peering.id), return_table(vpc, peering, resolved)

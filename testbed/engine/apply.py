@@ -42,11 +42,11 @@ def apply(net: Any, topo: PlanTopo, old: Plan, new: Plan) -> Summary:
         _remove_node(net, topo, node)
     for node in change.nodes_added:
         _add_node(net, topo, node)
-    for link in change.links_added:
-        net.addLink(link.a.node, link.b.node, cls=LabLink, spec=link, delay_line=topo.delay_line)
+    for link in sorted(change.links_added, key=lambda link: link.vlan is not None):
+        net.addLink(link.a.node, link.b.node, **topo.making(link))
     for changed in replaced:
         net.delLink(_link(net, changed.old))
-        net.addLink(changed.new.a.node, changed.new.b.node, cls=LabLink, spec=changed.new, delay_line=topo.delay_line)
+        net.addLink(changed.new.a.node, changed.new.b.node, **topo.making(changed.new))
     for node_change in change.nodes_changed:
         if node_change.ruleset:
             nft.change(node_change, numbers.get(node_change.name, {}), topo.built[node_change.name].namespace.descriptor)
@@ -65,8 +65,8 @@ def apply(net: Any, topo: PlanTopo, old: Plan, new: Plan) -> Summary:
     for name, node in topo.built.items():
         node.spec = specs[name]
     for name in sorted({name for name, _ in disturbed} & specs.keys()):
-        _restore(topo.built[name], {device for owner, device in disturbed if owner == name})
-    topo.wires.change(topo.userspace_wires(new))
+        restore(topo.built[name], {device for owner, device in disturbed if owner == name})
+    topo.wires.change(topo.userspace_wires(), made_anew=any(link.wire is not None or link.vlan is not None for link in change.links_added))
     _forget_flows(topo, change.flows_ended)
     _change_services(topo, change)
     return _summary(change)
@@ -129,7 +129,7 @@ def _change_node(node: LabNode, change: NodeChange, gone: set[str]) -> None:
         node.forget_view()
 
 
-def _restore(node: LabNode, disturbed: set[str]) -> None:
+def restore(node: LabNode, disturbed: set[str]) -> None:
     """Put back what hung on interfaces that were made anew or readdressed: the kernel takes routes and neighbours away with them."""
     batch = netlink.Batch(may_exist=True)
     for neighbour in node.spec.neighbours:

@@ -1,7 +1,7 @@
 """The control socket of a running lab: one JSON line in, one JSON line out, descriptors beside it where asked for.
 
 Requests (`op`): ``status``, ``ps``, ``plan``, ``enter`` (a node's namespaces), ``socket`` (opened in a node), ``apply`` (a plan),
-``shell`` (Mininet's CLI on a terminal that comes along), ``down``, and the launcher's own (`operation.Operations`). An answer has ``error`` (and ``remedy``) where it failed.
+``failures``, ``fail``, ``heal`` (what is broken on purpose), ``shell`` (Mininet's CLI on a terminal that comes along), ``down``, and the launcher's own (`operation.Operations`). An answer has ``error`` (and ``remedy``) where it failed.
 Only the lab's owner reaches the socket: its folder is private. Nothing here lets the lab reach the host.
 """
 
@@ -50,7 +50,7 @@ class ControlServer:
         self._socket.listen(64)
         self._operations: dict[str, Callable[[dict[str, Any], list[int]], Answer]] = {
             "status": self._status, "ps": self._ps, "plan": self._plan, "enter": self._enter, "socket": self._open_socket,
-            "apply": self._apply, "shell": self._shell, "down": self._down,
+            "apply": self._apply, "failures": self._failures, "fail": self._fail, "heal": self._heal, "shell": self._shell, "down": self._down,
         }
 
     def serve(self) -> None:
@@ -129,6 +129,19 @@ class ControlServer:
         with self._one_at_a_time, nothing_collected():
             summary = self._lab.apply(codec.decode(request["plan"].encode()))
         return {"summary": msgspec.to_builtins(summary)}, []
+
+    def _failures(self, _request: dict[str, Any], _descriptors: list[int]) -> Answer:
+        return {"failures": msgspec.to_builtins(self._lab.failures)}, []
+
+    def _fail(self, request: dict[str, Any], _descriptors: list[int]) -> Answer:
+        with self._one_at_a_time:
+            failure = self._lab.fail(request["what"], request["mode"], loss_percent=request["loss_percent"], delay_ms=request["delay_ms"], jitter_ms=request["jitter_ms"])
+        return {"failure": msgspec.to_builtins(failure)}, []
+
+    def _heal(self, request: dict[str, Any], _descriptors: list[int]) -> Answer:
+        with self._one_at_a_time:
+            healed = self._lab.heal(request["what"])
+        return {"healed": msgspec.to_builtins(healed)}, []
 
     def _shell(self, _request: dict[str, Any], descriptors: list[int]) -> Answer:
         terminal = descriptors[0]

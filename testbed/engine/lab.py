@@ -13,6 +13,7 @@ import shutil
 import socket
 import subprocess
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -22,13 +23,15 @@ from mininet.net import Mininet
 from testbed.engine import sandbox
 from testbed.engine.apply import apply
 from testbed.engine.errors import RealiseError
+from testbed.engine.failure import Failures
 from testbed.engine.nodes import LabNode
-from testbed.engine.status import ServiceStatus, Summary, status_of
+from testbed.engine.preflight import require_programs
+from testbed.engine.status import Failure, FailureMode, ServiceStatus, Summary, status_of
 from testbed.engine.topo import PlanTopo, spare_the_host
 from testbed.plan import Plan
 
 log = logging.getLogger(__name__)
-OF_ONE_LAB = ("config", "etc", "rds", "tls")
+OF_ONE_LAB = ("bgp", "config", "etc", "rds", "suricata", "tls")
 """Folders under /run/testbed that an earlier lab of this sandbox may have left: its keys, its databases."""
 
 
@@ -46,11 +49,13 @@ class Lab:
         self._progress = progress
         self.net: Any = None
         self._topo: PlanTopo | None = None
+        self._failures: Failures | None = None
 
     def start(self) -> None:
         """Build and start everything; on failure nothing is left. Raises RealiseError."""
         if not sandbox.inside():
             raise RealiseError("a lab starts only inside a sandbox", "call testbed.engine.sandbox.enter() first")
+        require_programs(self.plan)
         if self.plan.services:
             self._take_run_folder()
         self.capture_directory.mkdir(parents=True, exist_ok=True)
@@ -63,6 +68,7 @@ class Lab:
             self.net.build()
             self._progress(f"starting {len(self.plan.services)} services")
             self.net.start()
+            self._failures = Failures(self.net, self._topo)
         except OSError as error:
             self.stop()
             raise RealiseError(str(error)) from error
@@ -76,12 +82,13 @@ class Lab:
             return
         if Lab._running is self:
             Lab._running = None
+        self._topo.rulesets.stop()
         self._topo.supervisor.stop()
         self._topo.wires.stop()
         for node in self.nodes.values():
             node.terminate()
         self._topo.namespaces.close()
-        self._topo, self.net = None, None
+        self._topo, self.net, self._failures = None, None, None
 
     def _take_run_folder(self) -> None:
         """Be the one lab whose services use /run/testbed, and find there nothing of an earlier one."""
@@ -126,6 +133,23 @@ class Lab:
         """Change the running network to `plan`; what does not differ is not touched. Raises RealiseError."""
         if self._topo is None or self.net is None:
             raise RealiseError("the lab is not running", "start it first")
-        summary = apply(self.net, self._topo, self.plan, plan)
+        assert self._failures is not None
+        with self._failures.around(plan):
+            summary = apply(self.net, self._topo, self.plan, plan)
         self.plan = plan
-        return summary
+        return replace(summary, still_failing=tuple(f"{failure.what}: {failure.words}" for failure in self.failures))
+
+    @property
+    def failures(self) -> tuple[Failure, ...]:
+        """What has been made to fail, by name."""
+        return () if self._failures is None else self._failures.all()
+
+    def fail(self, what: str, mode: str = FailureMode.CUT, *, loss_percent: float = 0.0, delay_ms: float = 0.0, jitter_ms: float = 0.0) -> Failure:
+        """Make a link, a node or a service fail (`engine.failure`) until it is healed. Raises RealiseError."""
+        if self._failures is None:
+            raise RealiseError("the lab is not running", "start it first")
+        return self._failures.fail(what, FailureMode(mode), loss_percent=loss_percent, delay_ms=delay_ms, jitter_ms=jitter_ms)
+
+    def heal(self, what: str | None = None) -> tuple[Failure, ...]:
+        """Heal what fails under this name, or everything. Raises RealiseError."""
+        return () if self._failures is None else self._failures.heal(what)

@@ -13,7 +13,8 @@ from mininet.link import Intf, Link
 from testbed.engine import netlink
 from testbed.engine.netem import shape
 from testbed.engine.nodes import LabNode
-from testbed.engine.preflight import DelayLine
+from testbed.engine.offloads import switch_off
+from testbed.engine.preflight import DelayLine, Tagging
 from testbed.engine.wire import create_tap
 from testbed.plan import Interface
 from testbed.plan import Link as LinkSpec
@@ -45,14 +46,18 @@ class LabIntf(Intf):  # type: ignore[misc]
 class LabLink(Link):  # type: ignore[misc]
     """A link of the plan. Raises OSError if the kernel refuses."""
 
-    def __init__(self, node1: LabNode, node2: LabNode, *, spec: LinkSpec, delay_line: DelayLine = DelayLine.USERSPACE_WIRE, **_params: Any) -> None:
+    def __init__(
+        self, node1: LabNode, node2: LabNode, *, spec: LinkSpec, delay_line: DelayLine = DelayLine.USERSPACE_WIRE, tagging: Tagging = Tagging.USERSPACE_WIRE, registry: dict[str, LabNode], **_params: Any
+    ) -> None:
         self.spec = spec
-        self.is_userspace_wire = spec.wire is not None and delay_line is DelayLine.USERSPACE_WIRE
+        self.is_userspace_wire = tagging is Tagging.USERSPACE_WIRE if spec.vlan is not None else spec.wire is not None and delay_line is DelayLine.USERSPACE_WIRE
         self.node1, self.node2 = node1, node2
         ends = {node1.name: node1, node2.name: node2}
         first, second = ends[spec.a.node], ends[spec.b.node]
         if self.is_userspace_wire:
             self._taps(first, second)
+        elif spec.vlan is not None:
+            self._vlan(spec.vlan.tag, first, second, registry)
         else:
             self._veth(first, second)
         for end, node in ((spec.a, first), (spec.b, second)):
@@ -60,6 +65,8 @@ class LabLink(Link):  # type: ignore[misc]
             if spec.wire is not None and not self.is_userspace_wire:
                 shape(node.namespace.descriptor, end.name, spec.wire)
         self.intf1, self.intf2 = LabIntf(spec.a, first, self), LabIntf(spec.b, second, self)
+        for node in (first, second):
+            node.link_made()
 
     def _veth(self, first: LabNode, second: LabNode) -> None:
         a, b = self.spec.a, self.spec.b
@@ -70,6 +77,15 @@ class LabLink(Link):  # type: ignore[misc]
             netlink.VethEnd(b.name, second.namespace.descriptor, b.mac, b.mtu_bytes, second.indexes[b.name]),
         )
         first.namespace.netlink.send(batch)
+
+    def _vlan(self, tag: int, first: LabNode, second: LabNode, registry: dict[str, LabNode]) -> None:
+        for end, node, (parent_node, parent_name) in zip((self.spec.a, self.spec.b), (first, second), self.spec.parents, strict=True):
+            below = registry[parent_node]
+            node.indexes[end.name] = next(_indexes)
+            batch = netlink.Batch()
+            batch.up(below.indexes[parent_name])  # a VLAN cannot be raised before its trunk
+            batch.vlan(netlink.VethEnd(end.name, node.namespace.descriptor, end.mac, end.mtu_bytes, node.indexes[end.name]), below.indexes[parent_name], tag)
+            below.namespace.netlink.send(batch)
 
     def _taps(self, first: LabNode, second: LabNode) -> None:
         for end, node in ((self.spec.a, first), (self.spec.b, second)):
@@ -87,7 +103,7 @@ class LabLink(Link):  # type: ignore[misc]
         batch = netlink.Batch()
         batch.delete_link(self.intf1.name)
         self.intf1.node.namespace.netlink.send(batch)
-        if self.is_userspace_wire:
+        if self.is_userspace_wire or self.spec.vlan is not None:
             batch = netlink.Batch()
             batch.delete_link(self.intf2.name)
             self.intf2.node.namespace.netlink.send(batch)
@@ -100,6 +116,8 @@ def configure_end(end: Interface, node: LabNode) -> None:
     for address in end.addresses:
         node.pending.address(node.indexes[end.name], address)
     node.write_sysctls(sysctls_of(end))
+    if not end.offloads:
+        switch_off(node, end.name)
 
 
 def change_link(link: LabLink, new: LinkSpec) -> None:

@@ -15,6 +15,14 @@ QUEUE_PACKETS = 100_000
 """netem drops what exceeds its queue; enough for 10 Gbit/s of full frames over 100 ms."""
 
 
+def unshape(namespace: int, device: str) -> None:
+    """Take away what `shape` gave."""
+    with syscalls.network_namespace(namespace):
+        done = subprocess.run(["tc", "qdisc", "del", "dev", device, "root"], capture_output=True, text=True, check=False)
+    if done.returncode != 0:
+        raise RealiseError(f"tc refused to take netem from {device}: {done.stderr.strip()}", "`testbed doctor` says which delay this machine can do")
+
+
 def shape(namespace: int, device: str, wire: Wire) -> None:
     """Give everything that leaves `device` the wire's delay, jitter, loss and rate. Raises RealiseError with tc's words."""
     words = ["tc", "qdisc", "replace", "dev", device, "root", "netem", "limit", str(QUEUE_PACKETS), "delay", f"{wire.delay_ms}ms"]

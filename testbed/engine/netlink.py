@@ -26,9 +26,11 @@ NLMSG_ERROR = 2
 
 IFLA_ADDRESS, IFLA_IFNAME, IFLA_MTU, IFLA_LINKINFO, IFLA_NET_NS_FD = 1, 3, 4, 18, 28
 IFLA_NUM_TX_QUEUES, IFLA_NUM_RX_QUEUES = 31, 32
-IFLA_INFO_KIND, IFLA_INFO_DATA, VETH_INFO_PEER = 1, 2, 1
+IFLA_CARRIER, IFLA_GSO_MAX_SEGS = 33, 40
+IFLA_LINK = 5
+IFLA_INFO_KIND, IFLA_INFO_DATA, VETH_INFO_PEER, IFLA_VLAN_ID = 1, 2, 1, 1
 IFA_ADDRESS, IFA_LOCAL = 1, 2
-RTA_DST, RTA_OIF, RTA_GATEWAY, RTA_PREFSRC, RTA_METRICS, RTA_TABLE = 1, 4, 5, 7, 8, 15
+RTA_DST, RTA_OIF, RTA_GATEWAY, RTA_PRIORITY, RTA_PREFSRC, RTA_METRICS, RTA_TABLE = 1, 4, 5, 6, 7, 8, 15
 RTAX_MTU = 2
 FRA_SRC, FRA_PRIORITY, FRA_FWMARK, FRA_TABLE, FRA_FWMASK = 2, 6, 10, 15, 16
 NDA_DST, NDA_LLADDR = 1, 2
@@ -151,6 +153,12 @@ class Batch:
         payload = _LINK.pack(socket.AF_UNSPEC, 0, a.index, IFF_UP, IFF_UP) + a.attributes() + _attribute(IFLA_LINKINFO, kind)
         self._add(RTM_NEWLINK, NLM_F_CREATE | NLM_F_EXCL, payload, f"create link {a.name} - {b.name}")
 
+    def vlan(self, end: VethEnd, parent: int, tag: int) -> None:
+        """Create an 802.1Q device on the interface with the index `parent` in this socket's namespace; the device itself may be in another."""
+        kind = _attribute(IFLA_INFO_KIND, b"vlan\0") + _attribute(IFLA_INFO_DATA, _attribute(IFLA_VLAN_ID, struct.pack("=H", tag)))
+        payload = _LINK.pack(socket.AF_UNSPEC, 0, end.index, 0, 0) + end.attributes() + _number(IFLA_LINK, parent) + _attribute(IFLA_LINKINFO, kind)
+        self._add(RTM_NEWLINK, NLM_F_CREATE | NLM_F_EXCL, payload, f"create VLAN {tag} as {end.name}")
+
     def configure_link(self, device: str, *, mac: str | None = None, mtu_bytes: int | None = None, up: bool = True) -> None:
         """Set an existing interface's MAC and MTU, and bring it up or down."""
         payload = _LINK.pack(socket.AF_UNSPEC, 0, 0, IFF_UP if up else 0, IFF_UP) + _attribute(IFLA_IFNAME, device.encode() + b"\0")
@@ -160,9 +168,17 @@ class Batch:
             payload += _number(IFLA_MTU, mtu_bytes)
         self._add(RTM_NEWLINK, 0, payload, f"configure link {device}")
 
-    def up(self, index: int) -> None:
-        """Bring the interface with this index up."""
-        self._add(RTM_NEWLINK, 0, _LINK.pack(socket.AF_UNSPEC, 0, index, IFF_UP, IFF_UP), f"bring interface {index} up")
+    def up(self, index: int, *, up: bool = True) -> None:
+        """Bring the interface with this index up, or down."""
+        self._add(RTM_NEWLINK, 0, _LINK.pack(socket.AF_UNSPEC, 0, index, IFF_UP if up else 0, IFF_UP), f"bring interface {index} {'up' if up else 'down'}")
+
+    def carrier(self, index: int, on: bool) -> None:
+        """Give a TAP its carrier, or take it away."""
+        self._add(RTM_NEWLINK, 0, _LINK.pack(socket.AF_UNSPEC, 0, index, 0, 0) + _attribute(IFLA_CARRIER, bytes((on,))), f"carrier of interface {index}")
+
+    def segments(self, index: int, most: int) -> None:
+        """How many packets one transmission through the interface may hold: 1 has every one sent, and lost, by itself."""
+        self._add(RTM_NEWLINK, 0, _LINK.pack(socket.AF_UNSPEC, 0, index, 0, 0) + _number(IFLA_GSO_MAX_SEGS, most), f"segments of interface {index}")
 
     def delete_link(self, device: str) -> None:
         payload = _LINK.pack(socket.AF_UNSPEC, 0, 0, 0, 0) + _attribute(IFLA_IFNAME, device.encode() + b"\0")
@@ -187,6 +203,7 @@ class Batch:
         onlink: bool = False,
         source: IPv4Address | None = None,
         mtu_bytes: int | None = None,
+        metric: int = 0,
         delete: bool = False,
     ) -> None:
         """Add or delete a route; `kind` is one of RTN_TYPES."""
@@ -202,6 +219,8 @@ class Batch:
             payload += _attribute(RTA_PREFSRC, source.packed)
         if mtu_bytes is not None:
             payload += _attribute(RTA_METRICS, _number(RTAX_MTU, mtu_bytes))
+        if metric:
+            payload += _number(RTA_PRIORITY, metric)
         meaning = f"{'delete' if delete else 'add'} route {kind} {destination} via {via} table {table}"
         self._add(RTM_DELROUTE if delete else RTM_NEWROUTE, 0 if delete else NLM_F_CREATE | NLM_F_EXCL, payload, meaning)
 

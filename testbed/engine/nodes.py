@@ -21,26 +21,33 @@ from mininet.node import Switch
 
 from testbed.engine import netlink, syscalls
 from testbed.engine.entering import Entry
-from testbed.engine.namespaces import Namespace, NamespaceMaker, write_sysctls
+from testbed.engine.namespaces import Namespace, NamespaceMaker
 from testbed.engine.nft import load
+from testbed.engine.rulesets import Rulesets, nftables_socket
+from testbed.engine.ttl import keep_ttl
 from testbed.engine.visible import View, environment
 from testbed.plan import Node, NodeKind, Route
 
-FORWARDING = frozenset({NodeKind.CITY, NodeKind.FABRIC, NodeKind.INTERFACE_ENDPOINT, NodeKind.INTERNET_GATEWAY, NodeKind.NAT_GATEWAY, NodeKind.NETWORK_INTERFACE})
+FORWARDING = frozenset({NodeKind.CITY, NodeKind.CUSTOMER_GATEWAY, NodeKind.VPN_ENDPOINT, NodeKind.VPN_GATEWAY, NodeKind.DIRECT_CONNECT, NodeKind.FABRIC, NodeKind.INTERFACE_ENDPOINT, NodeKind.INTERNET_GATEWAY, NodeKind.NAT_GATEWAY, NodeKind.NETWORK_FIREWALL, NodeKind.NETWORK_INTERFACE, NodeKind.TRANSIT_GATEWAY})
 SHELL = ("bash", "--norc", "--noediting", "-is")
 
 
 class LabNode(MininetNode):  # type: ignore[misc]
     """A node of a lab. `spec` is the plan's; `indexes` are the kernel's interface numbers by name, filled in by the links; it enters itself into `registry`.
 
-    Links leave the configuration of their ends in `pending`, so that one message configures a node however many links it has.
+    Links leave the configuration of their ends in `pending`, so that one message configures a node however many links it has. With `rulesets`, which work
+    beside the building of a network, the node leaves its ruleset to them as soon as its `links_to_come` are there.
     """
 
-    def __init__(self, name: str, *, spec: Node, namespaces: NamespaceMaker, registry: dict[str, LabNode], **params: Any) -> None:
+    def __init__(self, name: str, *, spec: Node, namespaces: NamespaceMaker, registry: dict[str, LabNode], rulesets: Rulesets | None = None, links_to_come: int = 0, **params: Any) -> None:
         self.spec = spec
         registry[name] = self
+        self._sysctls = namespaces.sysctls
         self.indexes: dict[str, int] = {"lo": netlink.LOOPBACK_INDEX}
         self._making: Future[Namespace] = namespaces.make(name, spec.sysctls)
+        self._rulesets = rulesets if rulesets is not None and rulesets.working else None
+        self._links_to_come = links_to_come
+        self._rules_come = False
         self._view: View | None = None
         self.pending = netlink.Batch()
         super().__init__(name, **params)
@@ -123,17 +130,33 @@ class LabNode(MininetNode):  # type: ignore[misc]
         self.namespace.netlink.send(batch)
 
     def realise(self) -> None:
-        """Make the whole of `spec` true in the kernel: the ruleset while the interfaces are down, then the rest in one batch. Raises OSError naming what was refused."""
-        if self.spec.ruleset is not None:
-            load(self.spec.ruleset, self.namespace.descriptor)
+        """Make the whole of `spec` true in the kernel: the ruleset while the interfaces are down, then the rest in one batch. Raises OSError naming what was refused.
+
+        At a network's first start others may be at work on the ruleset (`Rulesets`), and packets flow only once they are done."""
+        if not self._rules_come:
+            self._load_rules()
         configure(self.pending, self.spec, self.indexes)
         self.flush()
+        self.namespace.rest()
+
+    def link_made(self) -> None:
+        """An interface of the node is there: with the last one its ruleset can be loaded, which holds interfaces by number."""
+        self._links_to_come -= 1
+        if self._links_to_come == 0 and self._rulesets is not None:
+            self._rules_come = self._rulesets.load(self.spec)
+
+    def _load_rules(self) -> None:
+        if self.spec.keeps_ttl:
+            with syscalls.network_namespace(self.namespace.descriptor), nftables_socket() as opened:
+                keep_ttl(opened)
+        if self.spec.ruleset is not None:
+            load(self.spec.ruleset, self.namespace.descriptor)
 
     def write_sysctls(self, sysctls: Sequence[tuple[str, str]]) -> None:
         """Set sysctls of this node."""
         if sysctls:
             with syscalls.network_namespace(self.namespace.descriptor):
-                write_sysctls(sysctls)
+                self._sysctls.write(sysctls)
 
     def _open_shell(self) -> None:
         self.master, self.slave = os.openpty()
@@ -194,7 +217,7 @@ def add_route(batch: netlink.Batch, route: Route, indexes: dict[str, int], *, de
     index = indexes[route.device] if route.device is not None else None
     batch.route(
         route.destination, kind=route.type.value, table=route.table, index=index, via=route.via, onlink=route.onlink,
-        source=route.source, mtu_bytes=route.mtu_bytes, delete=delete,
+        source=route.source, mtu_bytes=route.mtu_bytes, metric=route.metric, delete=delete,
     )
 
 

@@ -32,6 +32,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from testbed.engine import state, syscalls
+from testbed.engine.errors import RealiseError
+from testbed.engine.programs import PROGRAMS
+from testbed.plan import Plan
 
 SET_UP = "run `sh testbed/setup.sh install`"
 DEADLINE_S = 5.0
@@ -63,31 +66,11 @@ class DelayLine(enum.StrEnum):
     USERSPACE_WIRE = "userspace wire"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Program:
-    """A host program that labs run: `package` is Debian's and Ubuntu's; `testbed/setup.sh` installs the same ones."""
+class Tagging(enum.StrEnum):
+    """What puts 802.1Q tags on the frames of a VLAN."""
 
-    name: str
-    package: str
-    required: bool
-    purpose: str
-
-
-PROGRAMS = (
-    Program(name="ip", package="iproute2", required=True, purpose="looking into nodes"),
-    Program(name="nft", package="nftables", required=True, purpose="security groups, network ACLs and NAT"),
-    Program(name="postgres", package="postgresql", required=True, purpose="RDS instances"),
-    Program(name="conntrack", package="conntrack", required=False, purpose="looking at flows"),
-    Program(name="curl", package="curl", required=False, purpose="requests from a node"),
-    Program(name="dig", package="bind9-dnsutils", required=False, purpose="DNS queries from a node"),
-    Program(name="dot", package="graphviz", required=False, purpose="`testbed graph -o svg`"),
-    Program(name="iperf3", package="iperf3", required=False, purpose="throughput experiments"),
-    Program(name="ping", package="iputils-ping", required=False, purpose="reachability experiments"),
-    Program(name="ps", package="procps", required=False, purpose="looking at a node's processes"),
-    Program(name="psql", package="postgresql-client", required=False, purpose="queries from a node"),
-    Program(name="tcpdump", package="tcpdump", required=False, purpose="reading captures"),
-    Program(name="traceroute", package="traceroute", required=False, purpose="path experiments"),
-)
+    KERNEL = "8021q"
+    USERSPACE_WIRE = "userspace wire"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -100,6 +83,13 @@ class Feature:
     required: bool
     wanted_by: str
     module: str = ""
+
+
+ESP_IN_AN_XFRM_INTERFACE = (
+    "link add pf-x type xfrm dev lo if_id 7\n"
+    "xfrm state add src 192.0.2.1 dst 192.0.2.2 proto esp spi 0x700 mode tunnel aead rfc4106(gcm(aes)) 0x" + "11" * 20 + " 128\n"
+)
+VLAN_ON_A_VETH = "link add name pf-v type veth peer name pf-w\nlink add link pf-v name pf-v.7 type vlan id 7\n"
 
 
 def _table(body: str) -> str:
@@ -122,13 +112,13 @@ FEATURES = (
     Feature(name="policy routing", program="ip", commands="rule add fwmark 0x1/0xfff lookup 101\nroute add throw 10.0.0.0/16 table 101\nroute add blackhole 10.1.0.0/16\n", required=True, wanted_by="VPC route tables"),
     Feature(name="veth links", program="ip", commands="link add name pf-a type veth peer name pf-b\n", required=True, wanted_by="every link", module="veth"),
     Feature(name="bridges", program="ip", commands="link add name pf-br type bridge\n", required=False, wanted_by="drawing several offices on one LAN", module="bridge"),
+    Feature(name="VLANs", program="ip", commands=VLAN_ON_A_VETH, required=False, wanted_by="Direct Connect's virtual interfaces (a userspace wire tags frames instead)", module="8021q"),
     Feature(name="VRF", program="ip", commands="link add name pf-vrf type vrf table 102\n", required=False, wanted_by="transit gateway route tables (policy rules do instead)", module="vrf"),
     Feature(name="VXLAN", program="ip", commands="link add name pf-vxlan type vxlan id 7 remote 192.0.2.1 dstport 4789\n", required=False, wanted_by="one lab over several machines", module="vxlan"),
     Feature(name="GRE", program="ip", commands="link add name pf-gre type gre local 192.0.2.1 remote 192.0.2.2\n", required=False, wanted_by="Transit Gateway Connect", module="ip_gre"),
     Feature(name="GENEVE", program="ip", commands="link add name pf-gnv type geneve id 7 remote 192.0.2.1\n", required=False, wanted_by="Gateway Load Balancers (a TUN device does instead)", module="geneve"),
     Feature(name="WireGuard", program="ip", commands="link add name pf-wg type wireguard\n", required=False, wanted_by="third-party VPN appliances", module="wireguard"),
-    Feature(name="kernel ESP", program="ip", required=False, wanted_by="Site-to-Site VPN (userspace ESP does instead)", module="esp4",
-            commands=f"xfrm state add src 192.0.2.1 dst 192.0.2.2 proto esp spi 0x100 mode tunnel aead rfc4106(gcm(aes)) 0x{'07' * 20} 128\n"),
+    Feature(name="kernel ESP", program="ip", commands=ESP_IN_AN_XFRM_INTERFACE, required=False, wanted_by="Site-to-Site VPN (userspace ESP does instead)", module="esp4"),
     Feature(name="netem", program="tc", commands="qdisc add dev lo root netem delay 1ms\n", required=False, wanted_by="delay between cities (a userspace wire does instead)", module="sch_netem"),
 )
 
@@ -154,6 +144,21 @@ def has_netem() -> bool:
     except FileNotFoundError:
         return False
     return result.returncode == 0
+
+
+@functools.cache
+def has_vlans() -> bool:
+    """Whether the kernel has VLAN devices: tried in a throw-away network namespace. Needs to be in a sandbox, or root. About 10 ms, once."""
+    try:
+        result = subprocess.run(["unshare", "--net", "ip", "-batch", "-"], env=_environment(), input=VLAN_ON_A_VETH, text=True, capture_output=True, timeout=COMMAND_TIMEOUT_S)
+    except FileNotFoundError:
+        return False
+    return result.returncode == 0
+
+
+def tagging() -> Tagging:
+    """Which implementation VLANs get here; asked in a sandbox, or as root."""
+    return Tagging.KERNEL if has_vlans() else Tagging.USERSPACE_WIRE
 
 
 def delay_line() -> DelayLine:
@@ -319,6 +324,15 @@ def find_program(name: str) -> str | None:
     if name != "postgres":
         return None
     return max((str(path) for path in Path("/usr/lib/postgresql").glob("*/bin/postgres")), default=None)
+
+
+def require_programs(plan: Plan) -> None:
+    """Raises RealiseError if a service of the plan runs a host program that is not installed."""
+    for program in PROGRAMS:
+        who = [service.name for service in plan.services if service.kind == program.service]
+        if who and find_program(program.name) is None:
+            others = f" and {len(who) - 1} more" if len(who) > 1 else ""
+            raise RealiseError(f"{program.name} is not installed here, and this lab needs it for {who[0]}{others}", f"`apt install {program.package}`, or {SET_UP}")
 
 
 def _program_checks() -> Iterator[Check]:

@@ -28,7 +28,7 @@ from testbed.engine.entering import Entry
 from testbed.engine.errors import RealiseError
 from testbed.engine.lines import receive_line, send_line
 from testbed.engine.operation import NO_OPERATIONS, Operations
-from testbed.engine.status import ServiceStatus, Summary
+from testbed.engine.status import Failure, FailureMode, ServiceStatus, Summary
 from testbed.engine.terminal import lend
 
 if TYPE_CHECKING:
@@ -106,6 +106,19 @@ class RemoteLab:
         summary = msgspec.convert(self._ask("apply", plan=codec.encode(plan).decode())[0]["summary"], Summary)
         self._plan = plan
         return summary
+
+    @property
+    def failures(self) -> tuple[Failure, ...]:
+        """What has been made to fail, by name."""
+        return msgspec.convert(self._ask("failures")[0]["failures"], tuple[Failure, ...])
+
+    def fail(self, what: str, mode: str = FailureMode.CUT, *, loss_percent: float = 0.0, delay_ms: float = 0.0, jitter_ms: float = 0.0) -> Failure:
+        """Make a link, a node or a service fail until it is healed. Raises RealiseError."""
+        return msgspec.convert(self._ask("fail", what=what, mode=mode, loss_percent=loss_percent, delay_ms=delay_ms, jitter_ms=jitter_ms)[0]["failure"], Failure)
+
+    def heal(self, what: str | None = None) -> tuple[Failure, ...]:
+        """Heal what fails under this name, or everything. Raises RealiseError."""
+        return msgspec.convert(self._ask("heal", what=what)[0]["healed"], tuple[Failure, ...])
 
     def shell(self) -> int:
         """Mininet's command line on the caller's terminal; returns its exit status when it ends."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import enum
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -24,6 +25,37 @@ class ServiceStatus:
     memory_kib: int
 
 
+class FailureMode(enum.StrEnum):
+    """How something fails; a service that is cut is killed."""
+
+    CUT = "cut"
+    BLACKHOLE = "blackhole"
+    LOSS = "loss"
+    DELAY = "delay"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Failure:
+    """Something that was made to fail, under the name that was given: the links (``NODE--NODE``) and services that it means."""
+
+    what: str
+    mode: FailureMode
+    links: tuple[str, ...] = ()
+    services: tuple[str, ...] = ()
+    loss_percent: float = 0.0
+    delay_ms: float = 0.0
+    jitter_ms: float = 0.0
+
+    @property
+    def words(self) -> str:
+        """How it fails, for people."""
+        if self.mode is FailureMode.LOSS:
+            return f"loss {self.loss_percent:g}%"
+        if self.mode is FailureMode.DELAY:
+            return f"delay {self.delay_ms:g}ms" + (f" jitter {self.jitter_ms:g}ms" if self.jitter_ms else "")
+        return "killed" if not self.links else self.mode.value
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Summary:
     """What a change did. Nodes that changed are told with the parts that did (``vpc-shop: ruleset``), flows that ended as sentences."""
@@ -39,6 +71,8 @@ class Summary:
     services_restarted: tuple[str, ...] = ()
     services_reloaded: tuple[str, ...] = ()
     flows_ended: tuple[str, ...] = ()
+    still_failing: tuple[str, ...] = ()
+    """What `testbed fail` broke before, and this change did not heal."""
 
 
 def status_of(service: Service) -> ServiceStatus:

@@ -19,13 +19,13 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import msgspec
 
 from testbed.engine.authority import Authority
 from testbed.engine.errors import RealiseError
-from testbed.engine.zygote import Notice, Spawn, Zygote
+from testbed.engine.zygote import Notice, Spawn, Zygote, listens_elsewhere
 from testbed.plan import Plan, ServiceSpec
 
 if TYPE_CHECKING:
@@ -124,13 +124,33 @@ class Supervisor:
                 service.become("stopping")
             _signal(service.pid, signal.SIGHUP if reload else signal.SIGTERM)
 
+    def hold(self, names: tuple[str, ...]) -> None:
+        """Kill services, and do not bring them back before `release`."""
+        with self._changed:
+            for name in names:
+                service = self._services[name]
+                if service.state != "failed":
+                    service.become("failed")
+                    _signal(service.pid, signal.SIGKILL)
+
+    def release(self, names: tuple[str, ...]) -> None:
+        """Start services again that were held."""
+        with self._changed:
+            for name in names:
+                service = self._services.get(name)
+                if service is not None and service.state == "failed":
+                    service.restarts += 1
+                    service.again_at = None
+                    service.become("waiting")
+        self._wake()
+
     def wait_ready(self, timeout_s: float = START_TIMEOUT_S) -> None:
         """Wait until every service is ready. Raises RealiseError."""
         deadline = time.monotonic() + timeout_s
         told = 0
         with self._changed:
             while True:
-                late = sorted(name for name, service in self._services.items() if service.state != "ready")
+                late = sorted(name for name, service in self._services.items() if service.state not in ("ready", "failed"))
                 done = len(self._services) - len(late)
                 if done != told:
                     told = done
@@ -213,6 +233,8 @@ class Supervisor:
         if not service.wanted:
             service.become("stopped")
             return
+        if service.state == "failed":
+            return
         if service.state != "stopping":
             log.warning("%s ended with status %s; starting it again", service.spec.name, status)
             service.crashes = service.crashes + 1 if time.time() - service.since < CALM_S else 1
@@ -236,18 +258,15 @@ class Supervisor:
         assert self._zygote is not None
         events = os.open(self._logs / f"{spec.name}.jsonl", os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o644)
         stderr = os.open(self._logs / f"{spec.name}.log", os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o644)
-        listens = tuple(_listens_elsewhere(msgspec.json.decode(spec.config)))
-        elsewhere = sorted({node for _, node in listens})
         message = Spawn(
             name=spec.name,
             kind=spec.kind,
             config_file=str(CONFIG / f"{spec.name}.json"),
             time_scale=self.time_scale,
             unprivileged=spec.unprivileged,
-            listens=tuple((text, elsewhere.index(node)) for text, node in listens),
         )
         try:
-            self._zygote.spawn(message, [events, stderr, self._nodes[spec.node].namespace.descriptor, *(self._nodes[node].namespace.descriptor for node in elsewhere)])
+            self._zygote.spawn(message, [events, stderr, self._nodes[spec.node].namespace.descriptor])
         finally:
             os.close(events)
             os.close(stderr)
@@ -278,19 +297,8 @@ class Supervisor:
         os.write(self._wake_write, b"\0")
 
 
-def _listens_elsewhere(config: Any) -> list[tuple[str, str]]:
-    """Every `Listen` with a namespace anywhere in a configuration, as (its JSON, the node's name); found by its fields."""
-    if isinstance(config, dict):
-        if config.get("namespace") and "port" in config and "address" in config:
-            return [(msgspec.json.encode(config).decode(), config["namespace"])]
-        return [found for value in config.values() for found in _listens_elsewhere(value)]
-    if isinstance(config, list):
-        return [found for value in config for found in _listens_elsewhere(value)]
-    return []
-
-
 def _listens_of(spec: ServiceSpec) -> frozenset[tuple[str, str]]:
-    return frozenset(_listens_elsewhere(msgspec.json.decode(spec.config)))
+    return frozenset(listens_elsewhere(msgspec.json.decode(spec.config)))
 
 
 def _signal(pid: int, number: int) -> None:

@@ -26,6 +26,7 @@ MS_PRIVATE = 1 << 18
 MS_NOSUID = 2
 MS_NODEV = 4
 MS_NOEXEC = 8
+MNT_DETACH = 2
 
 PR_SET_PDEATHSIG = 1
 PR_SET_NAME = 15
@@ -59,6 +60,11 @@ def mount(source: str, target: str, filesystem: str = "", flags: int = 0, data: 
 def bind(source: str, target: str, *, recursive: bool = False) -> None:
     """Make `source` appear at `target`."""
     mount(source, target, flags=MS_BIND | (MS_REC if recursive else 0))
+
+
+def detach(target: str) -> None:
+    """Take the mount at `target` out of sight; it lives on through what is open in it."""
+    _check(_libc.umount2(os.fsencode(target), MNT_DETACH), f"umount {target}")
 
 
 def set_hostname(name: str) -> None:

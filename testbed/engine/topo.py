@@ -9,6 +9,7 @@ starts after all others because its name sorts last.
 from __future__ import annotations
 
 import os
+from collections import Counter
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -21,11 +22,13 @@ from mininet.util import numCores
 from testbed.engine.links import LabLink
 from testbed.engine.namespaces import NamespaceMaker
 from testbed.engine.nodes import FORWARDING, ForwardingNode, LabNode
-from testbed.engine.preflight import DelayLine, delay_line
+from testbed.engine.preflight import DelayLine, Tagging, delay_line, tagging
+from testbed.engine.rulesets import Rulesets
 from testbed.engine.supervise import Supervisor
-from testbed.engine.wire import WireSpec
+from testbed.engine.wire import VlanSpec, WireSpec
 from testbed.engine.wires import WireHolder
-from testbed.plan import Plan
+from testbed.plan import Link, Plan
+from testbed.plan.network import LinkKey
 
 SERVICES = "~services"
 """No AWS id has a tilde, so no node can have this name, and it sorts behind all of them."""
@@ -50,26 +53,58 @@ class PlanTopo(Topo):  # type: ignore[misc]
             self.supervisor.warm_up()  # imports while the network is built
         self.wires = WireHolder()
         self.delay_line = DelayLine.USERSPACE_WIRE
+        self.tagging = Tagging.USERSPACE_WIRE
+        self.rulesets = Rulesets()
+        forked = min(sum(node.ruleset is not None for node in plan.nodes), os.cpu_count() or 1)
+        if forked:
+            self.rulesets.start(forked)
         self.namespaces = NamespaceMaker()
         super().__init__()
 
     def build(self, *_args: Any, **_params: Any) -> None:
         """Mininet's hook: declare nodes and links."""
+        ends = Counter(end.node for link in self.plan.links for end in (link.a, link.b))
         for node in self.plan.nodes:
             if node.kind in FORWARDING:
-                self.addSwitch(node.name, cls=ForwardingNode, spec=node, namespaces=self.namespaces, registry=self.built)
+                self.addSwitch(node.name, cls=ForwardingNode, spec=node, namespaces=self.namespaces, registry=self.built, rulesets=self.rulesets, links_to_come=ends[node.name])
             else:
-                self.addHost(node.name, cls=LabNode, spec=node, namespaces=self.namespaces, registry=self.built)
+                self.addHost(node.name, cls=LabNode, spec=node, namespaces=self.namespaces, registry=self.built, rulesets=self.rulesets, links_to_come=ends[node.name])
         if any(link.wire is not None for link in self.plan.links):
             self.delay_line = delay_line()
+        if self._vlans:
+            self.tagging = tagging()
         for link in self.plan.links:
-            self.addLink(link.a.node, link.b.node, cls=LabLink, spec=link, delay_line=self.delay_line)
+            self.addLink(link.a.node, link.b.node, **self.making(link))
         self.addSwitch(SERVICES, cls=ServiceSwitch, topo=self)
 
-    def userspace_wires(self, plan: Plan) -> tuple[WireSpec, ...]:
-        """The plan's links that a process must carry: those with a delay, where the kernel has no netem."""
-        if self.delay_line is DelayLine.NETEM:
-            return ()
+    def links(self, *arguments: Any, **options: Any) -> list[Any]:
+        """Mininet's hook: a VLAN comes after the link that it is on."""
+        found: list[Any] = super().links(*arguments, **options)
+        return sorted(found, key=lambda link: link[-1]["spec"].vlan is not None) if options.get("withInfo") else found
+
+    def making(self, link: Link) -> dict[str, Any]:
+        """How Mininet makes a link of the plan."""
+        return {"cls": LabLink, "spec": link, "delay_line": self._delay_line(link), "tagging": self.tagging, "registry": self.built}
+
+    @property
+    def plan(self) -> Plan:
+        """What the network is, or is about to be."""
+        return self._plan
+
+    @plan.setter
+    def plan(self, plan: Plan) -> None:
+        self._plan = plan
+        self._vlans: dict[LinkKey, list[Link]] = {}
+        for link in plan.links:
+            if link.vlan is not None:
+                self._vlans.setdefault(link.vlan.trunk, []).append(link)
+
+    def _delay_line(self, link: Link) -> DelayLine:
+        """The userspace wire also carries the links whose VLANs it must tag."""
+        return DelayLine.USERSPACE_WIRE if self.tagging is Tagging.USERSPACE_WIRE and link.key in self._vlans else self.delay_line
+
+    def userspace_wires(self) -> tuple[WireSpec, ...]:
+        """The plan's links that a process must carry: those with a delay, where the kernel has no netem, and those with VLANs, where it has no such devices."""
         return tuple(
             WireSpec(
                 a=(self.built[link.a.node].namespace.descriptor, link.a.name),
@@ -78,10 +113,21 @@ class PlanTopo(Topo):  # type: ignore[misc]
                 jitter_ms=link.wire.jitter_ms,
                 loss_percent=link.wire.loss_percent,
                 rate_mbit=link.wire.rate_mbit,
+                vlans=self._tagged_here(link),
             )
-            for link in plan.links
-            if link.wire is not None
+            for link in self.plan.links
+            if link.wire is not None and self._delay_line(link) is DelayLine.USERSPACE_WIRE
         )
+
+    def _tagged_here(self, trunk: Link) -> tuple[VlanSpec, ...]:
+        if self.tagging is Tagging.KERNEL:
+            return ()
+        found = []
+        for link in self._vlans.get(trunk.key, ()):
+            assert link.vlan is not None
+            ends = {parent: (self.built[end.node].namespace.descriptor, end.name) for end, parent in zip((link.a, link.b), link.parents, strict=True)}
+            found.append(VlanSpec(tag=link.vlan.tag, a=ends[trunk.a.node, trunk.a.name], b=ends[trunk.b.node, trunk.b.name]))
+        return tuple(found)
 
 
 class ServiceSwitch(Switch):  # type: ignore[misc]
@@ -104,8 +150,9 @@ class ServiceSwitch(Switch):  # type: ignore[misc]
         return "0"
 
     def start(self, _controllers: Sequence[object]) -> None:
-        """Hold the wires, start every service of the plan and wait until all are ready. Raises RealiseError naming the ones that are not."""
-        self.topo.wires.start(self.topo.userspace_wires(self.topo.plan))
+        """Wait for the rulesets, hold the wires, start every service of the plan and wait until all are ready. Raises RealiseError naming the ones that are not."""
+        self.topo.rulesets.wait()
+        self.topo.wires.start(self.topo.userspace_wires())
         self.topo.supervisor.start(self.topo.plan)
 
     def stop(self, deleteIntfs: bool = False) -> None:

@@ -30,12 +30,13 @@ import select
 import socket
 import struct
 import time
-from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 
 from testbed.engine.errors import RealiseError
+from testbed.engine.line import VNET_HEADER_BYTES, Line
 from testbed.engine.syscalls import network_namespace
+from testbed.engine.trunk import TrunkLine, VlanEntry
 
 log = logging.getLogger(__name__)
 
@@ -44,20 +45,24 @@ TUNSETIFF, TUNSETPERSIST, TUNSETOFFLOAD, TUNSETVNETHDRSZ = 0x400454CA, 0x400454C
 IFF_TAP, IFF_NO_PI, IFF_VNET_HDR = 0x0002, 0x1000, 0x4000
 TUN_F_CSUM, TUN_F_TSO4, TUN_F_TSO6, TUN_F_TSO_ECN, TUN_F_USO4, TUN_F_USO6 = 0x01, 0x02, 0x04, 0x08, 0x20, 0x40
 WHOLE_SEGMENTS = TUN_F_CSUM | TUN_F_TSO4 | TUN_F_TSO6 | TUN_F_TSO_ECN
-VNET_HEADER_BYTES = 10
 LARGEST_FRAME_BYTES = VNET_HEADER_BYTES + 14 + 4 + 65536
 ATTACH_TIMEOUT_S = 5.0
 """How long a successor waits for its predecessor's end to be noticed by the kernel."""
 FRAMES_AT_ONCE = 32
-BUFFER_S = 0.1
-"""What waits before a wire of limited rate at most, as its time on the wire; more is dropped, as by a router's queue (assumed)."""
-HELD_BYTES_LIMIT = 64 * 1024 * 1024
-"""What is under way in one direction at most, so that a flood cannot take the machine's memory."""
 CONTROL_MESSAGE_BYTES = 4096
 
 CLOCK_MONOTONIC = 1
 TFD_NONBLOCK, TFD_CLOEXEC, TFD_TIMER_ABSTIME = 0o4000, 0o2000000, 1
-NS_PER_MS, NS_PER_S = 1_000_000, 1_000_000_000
+NS_PER_S = 1_000_000_000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class VlanSpec:
+    """A VLAN of a wire, for kernels without VLAN devices: the TAP at each end that sends and receives its frames without their tag."""
+
+    tag: int
+    a: tuple[int, str]
+    b: tuple[int, str]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -73,6 +78,12 @@ class WireSpec:
     jitter_ms: float = 0.0
     loss_percent: float = 0.0
     rate_mbit: float | None = None
+    vlans: tuple[VlanSpec, ...] = ()
+
+    @property
+    def ends(self) -> tuple[tuple[int, str], ...]:
+        """Every TAP that carrying it takes."""
+        return (self.a, self.b, *(end for vlan in self.vlans for end in (vlan.a, vlan.b)))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -109,14 +120,15 @@ def hold(wires: Sequence[WireSpec], control: socket.socket | None = None, attach
     timer = _Timer()
     epoll.register(timer.descriptor, select.EPOLLIN | select.EPOLLET)
     lines: list[tuple[Line, Line]] = []
-    by_source: dict[int, Line] = {}
+    by_source: dict[int, Line | VlanEntry] = {}
     for wire in wires:
-        a, b = attach(wire.a), attach(wire.b)
-        lines.append((Line(a, b, random.Random()), Line(b, a, random.Random())))
-        set_parameters(lines[-1], wire)
-        for line in lines[-1]:
-            by_source[line.source] = line
-            epoll.register(line.source, select.EPOLLIN)
+        pair, entries = _lines(wire)
+        lines.append(pair)
+        set_parameters(pair, wire)
+        feeds: tuple[Line | VlanEntry, ...] = (*pair, *entries)
+        for entry in feeds:
+            by_source[entry.source] = entry
+            epoll.register(entry.source, select.EPOLLIN)
     if control is not None:
         control.setblocking(False)
         epoll.register(control.fileno(), select.EPOLLIN)
@@ -127,11 +139,12 @@ def hold(wires: Sequence[WireSpec], control: socket.socket | None = None, attach
         for descriptor, _ in epoll.poll():
             found = by_source.get(descriptor)
             if found is not None:
-                was_empty = not found.held
+                line = found.line if isinstance(found, VlanEntry) else found
+                was_empty = not line.held
                 if not _take(found):
                     epoll.unregister(descriptor)
-                if was_empty and found.held:
-                    heapq.heappush(waiting, (found.held[0][0], found.source, found))
+                if was_empty and line.held:
+                    heapq.heappush(waiting, (line.held[0][0], line.source, line))
             elif control is not None and descriptor == control.fileno():
                 message = control.recv(CONTROL_MESSAGE_BYTES)
                 if not message:
@@ -148,87 +161,45 @@ def hold(wires: Sequence[WireSpec], control: socket.socket | None = None, attach
         timer.set(waiting[0][0] if waiting else 0)
 
 
-class Line:
-    """One direction of a wire. Times are nanoseconds of one monotonic clock; frames have the virtio header, which takes no time on the wire.
-
-    Invariant: `held` is sorted by due time, and by arrival where those are equal.
-    """
-
-    __slots__ = ("delay_ns", "dropped", "free_at", "held", "held_bytes", "jitter_ns", "last_due", "loss", "ns_per_byte", "random", "source", "target")
-
-    def __init__(self, source: int, target: int, rng: random.Random) -> None:
-        self.source = source
-        self.target = target
-        self.random = rng
-        self.held: deque[tuple[int, bytes]] = deque()
-        self.held_bytes = 0
-        self.dropped = 0
-        self.delay_ns = 0
-        self.jitter_ns = 0
-        self.loss = 0.0
-        self.ns_per_byte = 0.0
-        self.free_at = 0
-        self.last_due = 0
-
-    def set(self, *, delay_ms: float, jitter_ms: float, loss_percent: float, rate_mbit: float | None) -> None:
-        """Use these parameters for the frames that enter from now on."""
-        self.delay_ns = round(delay_ms * NS_PER_MS)
-        self.jitter_ns = round(jitter_ms * NS_PER_MS)
-        self.loss = loss_percent / 100
-        self.ns_per_byte = 8_000 / rate_mbit if rate_mbit else 0.0
-
-    def enter(self, frame: bytes, now: int) -> bool:
-        """Take a frame that arrived at `now`; False if it is lost."""
-        if self.loss and self.random.random() < self.loss:
-            self.dropped += 1
-            return False
-        sent = now
-        if self.ns_per_byte:
-            begin = max(now, self.free_at)
-            if begin - now > BUFFER_S * NS_PER_S:
-                self.dropped += 1
-                return False
-            sent = self.free_at = begin + round((len(frame) - VNET_HEADER_BYTES) * self.ns_per_byte)
-        if self.held_bytes > HELD_BYTES_LIMIT:
-            self.dropped += 1
-            return False
-        late = round(self.random.uniform(-self.jitter_ns, self.jitter_ns)) if self.jitter_ns else 0
-        self.last_due = max(self.last_due, sent + max(0, self.delay_ns + late))
-        self.held.append((self.last_due, frame))
-        self.held_bytes += len(frame)
-        return True
-
-    def leave(self, now: int) -> bytes | None:
-        """The next frame, if it is due at `now`."""
-        if not self.held or self.held[0][0] > now:
-            return None
-        _, frame = self.held.popleft()
-        self.held_bytes -= len(frame)
-        return frame
-
-    def deliver(self, now: int) -> None:
-        """Write every frame that is due to the far end. An end that is down, or deleted, loses them, as a cable without a listener does."""
-        while (frame := self.leave(now)) is not None:
-            try:
-                os.write(self.target, frame)
-            except OSError:
-                self.dropped += 1
+def _lines(wire: WireSpec) -> tuple[tuple[Line, Line], tuple[VlanEntry, ...]]:
+    """Both directions of a wire, attached, and where the frames of its VLANs enter them."""
+    a, b = attach(wire.a), attach(wire.b)
+    if not wire.vlans:
+        return (Line(a, b, random.Random()), Line(b, a, random.Random())), ()
+    pair = (TrunkLine(a, b, random.Random()), TrunkLine(b, a, random.Random()))
+    entries = []
+    for vlan in wire.vlans:
+        near, far = attach(vlan.a), attach(vlan.b)
+        pair[0].ends[vlan.tag], pair[1].ends[vlan.tag] = far, near
+        pair[0].vlan_feeds.append(near)
+        pair[1].vlan_feeds.append(far)
+        entries += [VlanEntry(near, vlan.tag, pair[0]), VlanEntry(far, vlan.tag, pair[1])]
+    return pair, tuple(entries)
 
 
 def set_parameters(pair: tuple[Line, Line], parameters: WireSpec | WireChange) -> None:
     """Give both directions of a wire their parameters, and the kernel leave to hand over whole segments where nothing is lost by them."""
-    segments_whole = not parameters.loss_percent and parameters.rate_mbit is None
     for line in pair:
         line.set(delay_ms=parameters.delay_ms, jitter_ms=parameters.jitter_ms, loss_percent=parameters.loss_percent, rate_mbit=parameters.rate_mbit)
-        if not segments_whole:
-            fcntl.ioctl(line.source, TUNSETOFFLOAD, TUN_F_CSUM)
-            continue
-        try:
-            fcntl.ioctl(line.source, TUNSETOFFLOAD, WHOLE_SEGMENTS | TUN_F_USO4 | TUN_F_USO6)
-        except OSError as error:
-            if error.errno != errno.EINVAL:
-                raise
-            fcntl.ioctl(line.source, TUNSETOFFLOAD, WHOLE_SEGMENTS)  # before Linux 6.2, no UDP segments
+        for descriptor in line.feeds:
+            offload(descriptor, segments_whole=_segments_whole(parameters))
+
+
+def offload(descriptor: int, *, segments_whole: bool) -> None:
+    """Say whether the kernel may hand over TCP segments of 64 KB by this TAP."""
+    if not segments_whole:
+        fcntl.ioctl(descriptor, TUNSETOFFLOAD, TUN_F_CSUM)
+        return
+    try:
+        fcntl.ioctl(descriptor, TUNSETOFFLOAD, WHOLE_SEGMENTS | TUN_F_USO4 | TUN_F_USO6)
+    except OSError as error:
+        if error.errno != errno.EINVAL:
+            raise
+        fcntl.ioctl(descriptor, TUNSETOFFLOAD, WHOLE_SEGMENTS)  # before Linux 6.2, no UDP segments
+
+
+def _segments_whole(parameters: WireSpec | WireChange) -> bool:
+    return not parameters.loss_percent and parameters.rate_mbit is None
 
 
 def attach(end: tuple[int, str]) -> int:
@@ -259,7 +230,7 @@ def _open_tap(netns_fd: int, name: str) -> int:
     return descriptor
 
 
-def _take(line: Line) -> bool:
+def _take(line: Line | VlanEntry) -> bool:
     """Read what has arrived, up to `FRAMES_AT_ONCE`, so that no wire starves another; False if the interface was deleted, by a live change."""
     for _ in range(FRAMES_AT_ONCE):
         try:

@@ -8,12 +8,15 @@ from __future__ import annotations
 
 import logging
 import os
+import socket
 import threading
+from dataclasses import replace
 from functools import partial
 
 from testbed.engine.errors import RealiseError
-from testbed.engine.wire import WireSpec, hold
+from testbed.engine.wire import WireChange, WireSpec, change_wire, hold
 from testbed.engine.zygote import run_forked
+from testbed.plan import Wire
 
 log = logging.getLogger(__name__)
 LOOK_EVERY_S = 0.5
@@ -29,6 +32,7 @@ class WireHolder:
         self._stopping = False
         self._failed = False
         self.pid = 0
+        self._control = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
 
     def start(self, wires: tuple[WireSpec, ...]) -> None:
         """Hold these wires from now on; returns when all carry, however long a busy machine takes for it. Raises RealiseError if the process that should hold them ended."""
@@ -41,15 +45,22 @@ class WireHolder:
                     self._stopping = True
                     raise RealiseError("the userspace wires do not carry", "`testbed doctor` tries /dev/net/tun, which they need")
 
-    def change(self, wires: tuple[WireSpec, ...]) -> None:
-        """Hold other wires: the process is replaced."""
-        if wires == self._wires:
+    def change(self, wires: tuple[WireSpec, ...], *, made_anew: bool = False) -> None:
+        """Hold other wires: the process is replaced. `made_anew`: some may look like those held already, and are others (a namespace made anew gets its forerunner's number)."""
+        if wires == self._wires and not made_anew:
             return
         self._wires = wires
         if self._thread is None:
             self.start(wires)
         elif self.pid:
             os.kill(self.pid, 9)
+
+    def set(self, number: int, wire: Wire) -> None:
+        """Give one wire other parameters; frames under way keep theirs, and a process that follows knows of it. `change` with the plan's own undoes it."""
+        wires = list(self._wires)
+        wires[number] = replace(wires[number], delay_ms=wire.delay_ms, jitter_ms=wire.jitter_ms, loss_percent=wire.loss_percent, rate_mbit=wire.rate_mbit)
+        self._wires = tuple(wires)
+        change_wire(self._control, WireChange(index=number, delay_ms=wire.delay_ms, jitter_ms=wire.jitter_ms, loss_percent=wire.loss_percent, rate_mbit=wire.rate_mbit))
 
     def stop(self) -> None:
         """End the process."""
@@ -63,8 +74,11 @@ class WireHolder:
         while not self._stopping:
             wires = self._wires
             read, write = os.pipe2(os.O_CLOEXEC)
-            self.pid = run_forked("testbed-wires", partial(hold, wires, attached=partial(_tell, write)), keep={write, *(end[0] for wire in wires for end in (wire.a, wire.b))})
+            self._control.close()
+            self._control, control = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+            self.pid = run_forked("testbed-wires", partial(hold, wires, control, attached=partial(_tell, write)), keep={write, control.fileno(), *(descriptor for wire in wires for descriptor, _ in wire.ends)})
             os.close(write)
+            control.close()
             if os.read(read, 1):
                 self._carrying.set()
             os.close(read)

@@ -3,7 +3,7 @@
 It imports aiohttp, dnslib and the daemons once; a fork of it is a running daemon in a few milliseconds and shares that memory.
 It is single-threaded, forked from the supervisor before anything listens, and speaks over one SOCK_SEQPACKET socket:
 
-    supervisor → zygote   Spawn (JSON) + descriptors: events, stderr, the node's namespace, other namespaces to listen in
+    supervisor → zygote   Spawn (JSON) + descriptors: events, stderr, the node's namespace
     zygote → supervisor   Spawned, Exited; from the daemon itself: Ready
 
 Each daemon is a process of its own: it can be killed, stopped and starved. All die with the zygote, and the zygote with its supervisor.
@@ -28,24 +28,23 @@ from typing import Any
 import msgspec
 
 from testbed.engine import syscalls
+from testbed.engine.namespaces import NETNS
 
-PRELOADED = ("services.dns.server", "services.cloudfront.server", "services.alb.server", "services.instance.server", "services.rds.server", "services.flow_log.server", "services.traffic_mirror.server", "services.imds.server", "services.ntp.server", "services.common.main", "testbed.engine.wire")
+PRELOADED = ("services.dns.server", "services.cloudfront.server", "services.alb.server", "services.instance.server", "services.rds.server", "services.bgp.server", "services.flow_log.server", "services.traffic_mirror.server", "services.imds.server", "services.ipsec.server", "services.ntp.server", "services.common.main", "testbed.engine.wire")
 UNPRIVILEGED_UID = 1000
 MESSAGE_BYTES = 65536
-MOST_DESCRIPTORS = 200
+DESCRIPTORS = 3
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Spawn:
-    """Start one daemon. `listens` are the JSON of `services.common.config.Listen`s to open in the namespaces whose descriptors follow the first three."""
+    """Start one daemon. What its configuration listens to in other nodes is opened before it starts: there may be thousands of those, so their namespaces are found by name."""
 
     name: str
     kind: str
     config_file: str
     time_scale: float
     unprivileged: bool
-    listens: tuple[tuple[str, int], ...]
-    """(Listen as JSON, number of its namespace among the descriptors)."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -151,7 +150,7 @@ def _serve(there: socket.socket) -> int:
         _report_exits(there, names)
         if there.fileno() in ready:
             try:
-                message, descriptors, _, _ = socket.recv_fds(there, MESSAGE_BYTES, MOST_DESCRIPTORS)
+                message, descriptors, _, _ = socket.recv_fds(there, MESSAGE_BYTES, DESCRIPTORS)
             except ConnectionResetError:
                 return 0
             if not message:
@@ -191,8 +190,11 @@ def _become(spawn: Spawn, descriptors: list[int], there: socket.socket) -> int:
     runtime_module = importlib.import_module("services.common.runtime")
     config_module = importlib.import_module("services.common.config")
     sockets = {}
-    for text, place in spawn.listens:
-        syscalls.setns(descriptors[3 + place], syscalls.CLONE_NEWNET)
+    config_file = Path(spawn.config_file)
+    for text, node in listens_elsewhere(msgspec.json.decode(config_file.read_bytes())):
+        namespace = os.open(NETNS / node, os.O_RDONLY | os.O_CLOEXEC)
+        syscalls.setns(namespace, syscalls.CLONE_NEWNET)
+        os.close(namespace)
         listen = config_module.decode(text, config_module.Listen)
         sockets[listen] = runtime_module.listening_socket(listen)
     syscalls.setns(home, syscalls.CLONE_NEWNET)
@@ -210,10 +212,20 @@ def _become(spawn: Spawn, descriptors: list[int], there: socket.socket) -> int:
         sockets=sockets,
         on_ready=lambda: there.send(notice),
     )
-    config_file = Path(spawn.config_file)
     config: Any = config_module.decode(config_file.read_bytes(), main.config_class(spawn.kind))
     code: int = main.run(spawn.kind, config, runtime, config_file)
     return code
+
+
+def listens_elsewhere(config: Any) -> list[tuple[str, str]]:
+    """Every `services.common.config.Listen` with a namespace anywhere in a configuration, as (its JSON, the node's name); found by its fields."""
+    if isinstance(config, dict):
+        if config.get("namespace") and "port" in config and "address" in config:
+            return [(msgspec.json.encode(config).decode(), config["namespace"])]
+        return [found for value in config.values() for found in listens_elsewhere(value)]
+    if isinstance(config, list):
+        return [found for value in config for found in listens_elsewhere(value)]
+    return []
 
 
 def _log_to_stderr() -> None:

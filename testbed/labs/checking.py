@@ -21,11 +21,14 @@ from __future__ import annotations
 import re
 import socket
 import subprocess
-from collections.abc import Sequence
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from ipaddress import IPv4Address
 from pathlib import Path
 from typing import Any
+from typing import Protocol as Structure
 
 import pytest
 
@@ -40,6 +43,10 @@ from testbed.resolve.resolved import Resolved
 PATIENCE_S = 0.7
 SILENCE_S = 0.4
 """How long a negative check listens: several times the longest way in a lab's Europe."""
+
+SETTLE_S = 8.0
+"""How long tunnels and BGP sessions may take after a change or a failure, in a lab whose timers run ten times as fast as AWS's."""
+POLL_S = 0.05
 
 RULE = re.compile(r"[^ #]+#(?:(?:in|e)gress\[\d+\]|\d+|\*)")
 """A rule's id as explanations begin with it: ``sg-db#ingress[0]``, ``acl-data#100``, ``acl-data#*``."""
@@ -60,16 +67,26 @@ class Probed:
     port: int
 
 
+class Breakable(LabView, Structure):
+    """A running lab in which things can be made to fail."""
+
+    def fail(self, what: str, mode: str = ..., /) -> object: ...
+
+    def heal(self, what: str | None = None, /) -> object: ...
+
+
 class CheckedLab(Observed):
     """A running lab for checks: ``lab["web"].tcp(…)``, ``lab.capture(…)``, and what is below. `patience_s` bounds every probe, in a negative check `silence_s`."""
 
-    def __init__(self, lab: LabView, resolved: Resolved, *, silence_s: float = SILENCE_S) -> None:
-        self._lab = lab
+    def __init__(self, lab: Breakable, resolved: Resolved, *, silence_s: float = SILENCE_S, settle_s: float = SETTLE_S) -> None:
+        self._lab: Breakable = lab
         self._resolved = resolved
         self.silence_s = silence_s
+        self.settle_s = settle_s
         self.patience_s = PATIENCE_S
         self.probes: list[Probed] = []
         self._told: dict[Probed, str] = {}
+        self._disturbed_at = time.monotonic()
 
     @property
     def name(self) -> str:
@@ -122,6 +139,26 @@ class CheckedLab(Observed):
             connection, (address, _port) = listener.accept()
             connection.close()
             return IPv4Address(address)
+
+    def soon(self, true: Callable[[], object]) -> bool:
+        """Whether it becomes true while tunnels and BGP sessions settle: for what a routing protocol or a key exchange must bring about first.
+
+        They have settled `settle_s` after the checks began, or something failed or was healed; from then on it is asked once.
+        """
+        while not (found := bool(true())) and time.monotonic() < self._disturbed_at + self.settle_s:
+            time.sleep(POLL_S)
+        return found
+
+    @contextmanager
+    def failing(self, what: str, mode: str = "cut") -> Iterator[None]:
+        """While something fails, as `testbed fail` makes it; it is healed in any case."""
+        self._lab.fail(what, mode)
+        self._disturbed_at = time.monotonic()
+        try:
+            yield
+        finally:
+            self._lab.heal(what)
+            self._disturbed_at = time.monotonic()
 
     def explain(self, source: str, destination: str | IPv4Address, port: int, protocol: str = "tcp") -> Explanation:
         """Send a real probe and follow it. Raises LookupError."""

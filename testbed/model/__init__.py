@@ -5,15 +5,20 @@
 
 from testbed.model.bucket import Bucket
 from testbed.model.connection_tracking import ConnectionTrackingSpecification
+from testbed.model.customer_gateway import CustomerGateway
 from testbed.model.db_instance import DBInstance
 from testbed.model.default_vpc import default_vpc
 from testbed.model.dhcp_options import DhcpOptions
+from testbed.model.direct_connect_connection import DirectConnectConnection, DirectConnectLag
+from testbed.model.direct_connect_gateway import DirectConnectGateway, DirectConnectGatewayAssociation
 from testbed.model.distribution import ALL_METHODS, CACHING_DISABLED, CACHING_OPTIMIZED, CacheBehavior, CachePolicy, Distribution, Origin
+from testbed.model.dns_server import ConditionalForwarder, DnsServer
 from testbed.model.elastic_ip import ElasticIp
 from testbed.model.errors import ModelError
+from testbed.model.firewall_policy import FirewallPolicy, RuleGroupReference
 from testbed.model.flow_log import FlowLog
 from testbed.model.hosted_zone import HostedZone, RecordSet
-from testbed.model.instance import Instance, IpForwarding, WebApplication
+from testbed.model.instance import Instance, IpForwarding, StatefulFirewall, WebApplication
 from testbed.model.internet import Internet, User
 from testbed.model.internet_gateway import InternetGateway
 from testbed.model.listener import FixedResponse, Forward, Listener, ListenerRule, Redirect
@@ -21,25 +26,46 @@ from testbed.model.load_balancer import LoadBalancer
 from testbed.model.metadata_options import MetadataOptions
 from testbed.model.nat_gateway import NatGateway
 from testbed.model.network_acl import Direction, NetworkAcl, NetworkAclEntry
+from testbed.model.network_firewall import NetworkFirewall
 from testbed.model.network_interface import NetworkInterface
+from testbed.model.on_premises_site import OnPremisesHost, OnPremisesSite
 from testbed.model.prefix_list import PrefixList, PrefixListEntry
+from testbed.model.public_virtual_interface import PublicVirtualInterface
 from testbed.model.quotas import Quotas
+from testbed.model.resolver_endpoint import IpAddressRequest, ResolverEndpoint
+from testbed.model.resolver_rule import ResolverRule
 from testbed.model.route_table import Route, RouteTable
+from testbed.model.rule_group import RuleGroup, RulesSourceList
 from testbed.model.security_group import Flow, SecurityGroup, SecurityGroupRule
+from testbed.model.stateful_rule import StatefulRule
+from testbed.model.stateless_rule import StatelessRule
 from testbed.model.subnet import Subnet
 from testbed.model.target_group import TargetGroup
 from testbed.model.topology import Resource, Topology
 from testbed.model.traffic_mirror import TrafficMirrorFilter, TrafficMirrorFilterRule, TrafficMirrorSession, TrafficMirrorTarget
+from testbed.model.transit_gateway import TransitGateway
+from testbed.model.transit_gateway_peering_attachment import TransitGatewayPeeringAttachment
+from testbed.model.transit_gateway_route_table import TransitGatewayRoute, TransitGatewayRouteTable
+from testbed.model.transit_gateway_vpc_attachment import TransitGatewayVpcAttachment
 from testbed.model.values import Decision, Fault, Packet, PortRange, Protocol, Verdict
+from testbed.model.virtual_interface import CustomerDeviceSession, PrivateVirtualInterface, TransitVirtualInterface
 from testbed.model.vpc import Vpc
 from testbed.model.vpc_endpoint import VpcEndpoint
 from testbed.model.vpc_endpoint_service import VpcEndpointService
 from testbed.model.vpc_peering_connection import VpcPeeringConnection
+from testbed.model.vpn_connection import VpnConnection
+from testbed.model.vpn_gateway import VpnGateway, VpnGatewayRoutePropagation
+from testbed.model.vpn_tunnel import CustomerDeviceTunnel, VpnTunnelOptions
 
 __all__ = [
+    "FirewallPolicy", "NetworkFirewall", "RuleGroup", "RuleGroupReference", "RulesSourceList", "StatefulFirewall", "StatefulRule", "StatelessRule",
+    "ConditionalForwarder", "DnsServer", "IpAddressRequest", "ResolverEndpoint", "ResolverRule",
+    "CustomerDeviceTunnel", "CustomerGateway", "OnPremisesHost", "OnPremisesSite", "VpnConnection", "VpnGateway", "VpnGatewayRoutePropagation", "VpnTunnelOptions",
+    "CustomerDeviceSession", "DirectConnectConnection", "DirectConnectGateway", "DirectConnectGatewayAssociation", "DirectConnectLag", "PrivateVirtualInterface", "PublicVirtualInterface", "TransitVirtualInterface",
     "ALL_METHODS", "Bucket", "CACHING_DISABLED", "CACHING_OPTIMIZED", "CacheBehavior", "CachePolicy", "ConnectionTrackingSpecification", "DBInstance", "Decision", "Direction",
     "DhcpOptions", "Distribution", "ElasticIp", "Fault", "FixedResponse", "Flow", "FlowLog", "Forward", "HostedZone", "Instance", "Internet", "InternetGateway", "IpForwarding",
     "Listener", "ListenerRule", "LoadBalancer", "MetadataOptions", "ModelError", "NatGateway", "NetworkAcl", "NetworkAclEntry", "NetworkInterface", "Origin",
     "Packet", "PortRange", "PrefixList", "PrefixListEntry", "Protocol", "Quotas", "RecordSet", "Redirect", "Resource", "Route", "RouteTable", "SecurityGroup", "SecurityGroupRule",
-    "Subnet", "TargetGroup", "Topology", "TrafficMirrorFilter", "TrafficMirrorFilterRule", "TrafficMirrorSession", "TrafficMirrorTarget", "User", "Verdict", "Vpc", "VpcEndpoint", "VpcEndpointService", "VpcPeeringConnection", "WebApplication", "default_vpc",
+    "Subnet", "TargetGroup", "Topology", "TrafficMirrorFilter", "TrafficMirrorFilterRule", "TrafficMirrorSession", "TrafficMirrorTarget", "TransitGateway", "TransitGatewayPeeringAttachment", "TransitGatewayRoute",
+    "TransitGatewayRouteTable", "TransitGatewayVpcAttachment", "User", "Verdict", "Vpc", "VpcEndpoint", "VpcEndpointService", "VpcPeeringConnection", "WebApplication", "default_vpc",
 ]

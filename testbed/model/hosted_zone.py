@@ -1,8 +1,8 @@
-"""Route 53 public hosted zones and their record sets.
+"""Route 53 hosted zones, public and private, and their record sets.
 
 How an answer is built is the daemon's: `services/dns`. Source: Route 53 developer guide, "NS and SOA records that Amazon Route 53
 creates for a public hosted zone", "Choosing between alias and non-alias records", "Supported DNS record types" (documented).
-NOT MODELLED yet: routing policies other than simple, private zones, health checks.
+NOT MODELLED yet: routing policies other than simple, health checks.
 """
 
 from __future__ import annotations
@@ -62,11 +62,16 @@ class RecordSet:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HostedZone:
-    """A public zone; the registrar points its name at the zone's name servers."""
+    """A public zone, to whose name servers the registrar points its name; or a private one, which only the resolvers of `vpcs` know."""
 
     id: str
     name: str
+    vpcs: tuple[str, ...] = ()
     record_sets: tuple[RecordSet, ...] = ()
+
+    @property
+    def is_private(self) -> bool:
+        return bool(self.vpcs)
 
     def faults(self) -> tuple[Fault, ...]:
         """What is wrong with the zone by itself, record by record, then across records."""

@@ -11,9 +11,10 @@ from ipaddress import IPv4Address
 
 from testbed.model.connection_tracking import ConnectionTrackingSpecification
 from testbed.model.metadata_options import MetadataOptions
-from testbed.model.values import Fault, address, address_faults, bounds_faults, id_faults
+from testbed.model.values import Fault, Packet, Protocol, address, address_faults, bounds_faults, id_faults
 
 DEFAULT_METADATA_OPTIONS = MetadataOptions()
+ECHO_REQUEST = 8
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,6 +36,22 @@ class IpForwarding:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class StatefulFirewall:
+    """Forward for others as Linux's own firewall does (nftables, connection tracking): a flow begins with an echo request, a UDP datagram or a SYN to one of `tcp_ports` (None: any).
+
+    What belongs to no flow whose beginning it has seen is dropped: so both directions must come by here.
+    """
+
+    tcp_ports: tuple[int, ...] | None = None
+
+    def begins(self, packet: Packet, *, first: bool) -> bool:
+        """Whether a packet of no known flow may begin one. `first`: of a TCP packet, that it is a SYN; of a ping, that it is the request."""
+        if packet.protocol is Protocol.TCP:
+            return first and (self.tcp_ports is None or packet.destination_port in self.tcp_ports)
+        return packet.protocol is Protocol.UDP or (packet.protocol is Protocol.ICMP and packet.icmp_type == ECHO_REQUEST)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Instance:
     """An instance with one primary network interface; without `user_data` it is a bare Linux host.
 
@@ -47,7 +64,7 @@ class Instance:
     security_group_ids: tuple[str, ...] = ()
     source_dest_check: bool = True
     associate_public_ip_address: bool | None = None
-    user_data: WebApplication | IpForwarding | None = None
+    user_data: WebApplication | IpForwarding | StatefulFirewall | None = None
     secondary_private_ip_addresses: tuple[IPv4Address, ...] = ()
     connection_tracking_specification: ConnectionTrackingSpecification | None = None
     metadata_options: MetadataOptions = DEFAULT_METADATA_OPTIONS

@@ -1,26 +1,38 @@
 """The internet between users, edge locations and Regions, and the users themselves.
 
-Cities are joined pairwise; the delay of a pair is light in fibre over the great circle (`geography.round_trip_ms`; assumed: real paths are longer).
+Cities are joined pairwise; the delay of a pair is light in fibre over the great circle (`geography.round_trip_ms`; assumed: real paths are longer). It does not vary, unless the lab asks for
+jitter: what queues of other people's traffic do to a packet, and what a fibre of one's own spares it.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 from testbed.model.geography import CITIES, EDGE_LOCATIONS
 from testbed.model.values import Fault, id_faults, unknown_faults
 
+MOST_JITTER_MS = 1000
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Internet:
-    """Which of CloudFront's and Route 53's edge locations this lab has: names of `geography.EDGE_LOCATIONS` (``LHR``)."""
+    """Which of CloudFront's and Route 53's edge locations this lab has: names of `geography.EDGE_LOCATIONS` (``LHR``).
+
+    `jitter_ms` is by how much a packet between two cities comes earlier or later than others at most; never more than the way takes. Packets keep their order.
+    """
 
     id: str = "internet"
     edge_locations: tuple[str, ...] = ()
+    jitter_ms: float = 0.0
 
     def faults(self) -> tuple[Fault, ...]:
         """What is wrong with the internet by itself."""
-        return (*id_faults(self.id), *(fault for code in self.edge_locations for fault in unknown_faults(self.id, "edge location", code, EDGE_LOCATIONS)))
+        return (*id_faults(self.id), *(fault for code in self.edge_locations for fault in unknown_faults(self.id, "edge location", code, EDGE_LOCATIONS)), *self._jitter_faults())
+
+    def _jitter_faults(self) -> Iterator[Fault]:
+        if not 0 <= self.jitter_ms <= MOST_JITTER_MS:
+            yield Fault(resource=self.id, problem=f"jitter_ms {self.jitter_ms:g}", remedy=f"use 0 to {MOST_JITTER_MS} milliseconds")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,6 +1,6 @@
 """Service quotas of an account, where they bound a topology. Raise one here as one would ask AWS to.
 
-Source: VPC user guide, "Amazon VPC quotas" (documented).
+Source: VPC user guide, "Amazon VPC quotas"; Transit Gateway guide, "Transit gateway quotas" (documented).
 """
 
 from __future__ import annotations
@@ -32,6 +32,13 @@ class Quotas:
     routes_per_route_table: int = 500
     """Static ones, the local ones apart; a prefix list counts as many as its `max_entries`."""
     active_vpc_peering_connections_per_vpc: int = 50
+    transit_gateways_per_region: int = 5
+    transit_gateways_per_vpc: int = 5
+    transit_gateway_attachments: int = 5000
+    transit_gateway_route_tables: int = 20
+    transit_gateway_routes: int = 10000
+    """Of all tables of a transit gateway together, propagated ones too; the block of a VPC counts once in each table."""
+    transit_gateway_peering_attachments: int = 50
     vpcs_per_region: int = 5
     subnets_per_vpc: int = 200
     internet_gateways_per_region: int = 5

@@ -3,7 +3,8 @@
     longest prefix ─▶ of equal ones: static CIDR ─▶ prefix list ─▶ propagated
 
 Source: VPC user guide, "Configure route tables", "How route priority works", "Gateway route tables" (documented).
-NOT MODELLED yet: propagated routes (they come with the virtual private gateway), Gateway Load Balancer endpoints as targets.
+Propagated routes are not written here: a `VpnGatewayRoutePropagation` says which tables get them.
+NOT MODELLED yet: Gateway Load Balancer endpoints as targets, gateway route tables of virtual private gateways.
 """
 
 from __future__ import annotations
@@ -47,6 +48,9 @@ class Route:
     network_interface_id: str | None = None
     instance_id: str | None = None
     vpc_peering_connection_id: str | None = None
+    transit_gateway_id: str | None = None
+    vpc_endpoint_id: str | None = None
+    """A firewall's endpoint (see `network_firewall`): ``vpce-<firewall>-<letter of its zone>``."""
     state: str = ACTIVE
 
     def __post_init__(self) -> None:
@@ -60,7 +64,7 @@ class Route:
 
     def targets(self) -> tuple[str, ...]:
         """The ids that the route names: one, unless it has a fault."""
-        named = (self.gateway_id, self.nat_gateway_id, self.network_interface_id, self.instance_id, self.vpc_peering_connection_id)
+        named = (self.gateway_id, self.nat_gateway_id, self.network_interface_id, self.instance_id, self.vpc_peering_connection_id, self.transit_gateway_id, self.vpc_endpoint_id)
         return tuple(target for target in named if target is not None)
 
     def faults(self, table_id: str) -> Iterator[Fault]:
@@ -73,7 +77,7 @@ class Route:
             yield Fault(resource=name, problem=problem, remedy="give exactly one of destination_cidr_block and destination_prefix_list_id")
         if len(self.targets()) != 1:
             problem = f"the route has {len(self.targets())} targets" if self.targets() else "the route has no target"
-            remedy = "give exactly one of gateway_id, nat_gateway_id, network_interface_id, instance_id and vpc_peering_connection_id"
+            remedy = "give exactly one of gateway_id, nat_gateway_id, network_interface_id, instance_id, vpc_peering_connection_id, transit_gateway_id and vpc_endpoint_id"
             yield Fault(resource=name, problem=problem, remedy=remedy)
         if isinstance(self.destination_cidr_block, IPv4Network) and self.destination_cidr_block.subnet_of(NEVER_FORWARDED):
             yield Fault(resource=name, problem=f"the destination is within {NEVER_FORWARDED}, which AWS keeps for its services", remedy="remove the route")

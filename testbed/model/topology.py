@@ -7,14 +7,19 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
-from typing import TypeVar
+from dataclasses import dataclass, field
+from typing import TypeVar, cast
 
 from testbed.model.bucket import Bucket
+from testbed.model.customer_gateway import CustomerGateway
 from testbed.model.db_instance import DBInstance
 from testbed.model.dhcp_options import DhcpOptions
+from testbed.model.direct_connect_connection import DirectConnectConnection, DirectConnectLag
+from testbed.model.direct_connect_gateway import DirectConnectGateway, DirectConnectGatewayAssociation
 from testbed.model.distribution import Distribution
+from testbed.model.dns_server import DnsServer
 from testbed.model.elastic_ip import ElasticIp
+from testbed.model.firewall_policy import FirewallPolicy
 from testbed.model.flow_log import FlowLog
 from testbed.model.hosted_zone import HostedZone
 from testbed.model.instance import Instance
@@ -24,26 +29,46 @@ from testbed.model.listener import Listener
 from testbed.model.load_balancer import LoadBalancer
 from testbed.model.nat_gateway import NatGateway
 from testbed.model.network_acl import NetworkAcl
+from testbed.model.network_firewall import NetworkFirewall
 from testbed.model.network_interface import NetworkInterface
+from testbed.model.on_premises_site import OnPremisesSite
 from testbed.model.prefix_list import PrefixList
+from testbed.model.public_virtual_interface import PublicVirtualInterface
 from testbed.model.quotas import DEFAULT_QUOTAS, Quotas
+from testbed.model.resolver_endpoint import ResolverEndpoint
+from testbed.model.resolver_rule import ResolverRule
 from testbed.model.route_table import RouteTable
+from testbed.model.rule_group import RuleGroup
 from testbed.model.security_group import SecurityGroup
 from testbed.model.subnet import Subnet
 from testbed.model.target_group import TargetGroup
 from testbed.model.traffic_mirror import TrafficMirrorFilter, TrafficMirrorSession, TrafficMirrorTarget
+from testbed.model.transit_gateway import TransitGateway
+from testbed.model.transit_gateway_peering_attachment import TransitGatewayPeeringAttachment
+from testbed.model.transit_gateway_route_table import TransitGatewayRouteTable
+from testbed.model.transit_gateway_vpc_attachment import TransitGatewayVpcAttachment
 from testbed.model.values import Fault
+from testbed.model.virtual_interface import PrivateVirtualInterface, TransitVirtualInterface
 from testbed.model.vpc import Vpc
 from testbed.model.vpc_endpoint import VpcEndpoint
 from testbed.model.vpc_endpoint_service import VpcEndpointService
 from testbed.model.vpc_peering_connection import VpcPeeringConnection
+from testbed.model.vpn_connection import VpnConnection
+from testbed.model.vpn_gateway import VpnGateway, VpnGatewayRoutePropagation
 
 Resource = (
     Bucket
+    | CustomerGateway
     | DBInstance
     | DhcpOptions
+    | DirectConnectConnection
+    | DirectConnectGateway
+    | DirectConnectGatewayAssociation
+    | DirectConnectLag
     | Distribution
+    | DnsServer
     | ElasticIp
+    | FirewallPolicy
     | FlowLog
     | HostedZone
     | Instance
@@ -53,20 +78,35 @@ Resource = (
     | LoadBalancer
     | NatGateway
     | NetworkAcl
+    | NetworkFirewall
     | NetworkInterface
+    | OnPremisesSite
     | PrefixList
+    | PrivateVirtualInterface
+    | PublicVirtualInterface
+    | ResolverEndpoint
+    | ResolverRule
     | RouteTable
+    | RuleGroup
     | SecurityGroup
     | Subnet
     | TargetGroup
     | TrafficMirrorFilter
     | TrafficMirrorSession
     | TrafficMirrorTarget
+    | TransitVirtualInterface
+    | TransitGateway
+    | TransitGatewayPeeringAttachment
+    | TransitGatewayRouteTable
+    | TransitGatewayVpcAttachment
     | User
     | Vpc
     | VpcEndpoint
     | VpcEndpointService
     | VpcPeeringConnection
+    | VpnConnection
+    | VpnGateway
+    | VpnGatewayRoutePropagation
 )
 
 NAME = re.compile(r"[a-z][a-z0-9_-]{0,39}")
@@ -84,6 +124,8 @@ class Topology:
     time_scale: float = 1.0
     quotas: Quotas = DEFAULT_QUOTAS
     resources: tuple[Resource, ...] = ()
+    _of: dict[type[object], tuple[Resource, ...]] = field(default_factory=dict, init=False, repr=False, compare=False)
+    """What `of` has answered: it is asked thousands of times of a topology with thousands of resources."""
 
     def faults(self) -> Iterator[Fault]:
         """What is wrong with the topology apart from its resources."""
@@ -97,4 +139,6 @@ class Topology:
 
     def of(self, kind: type[R]) -> tuple[R, ...]:
         """All resources of one kind, sorted by id."""
-        return tuple(sorted((r for r in self.resources if isinstance(r, kind)), key=lambda r: r.id))
+        if kind not in self._of:
+            self._of[kind] = tuple(sorted((r for r in self.resources if isinstance(r, kind)), key=lambda r: r.id))
+        return cast("tuple[R, ...]", self._of[kind])

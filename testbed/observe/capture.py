@@ -35,12 +35,17 @@ if TYPE_CHECKING:
 ETH_P_ALL = 0x0003
 SO_TIMESTAMPNS = 35
 SO_RCVBUFFORCE = 33
-SOL_PACKET, PACKET_STATISTICS = 263, 6
+SOL_PACKET, PACKET_STATISTICS, PACKET_AUXDATA = 263, 6, 8
 ARPHRD_NONE = 0xFFFE
 LARGEST_FRAME = 262144
 RECEIVE_BUFFER_BYTES = 16 * 1024 * 1024
 FRAMES_PER_WAKE = 256
 TIMESPEC = struct.Struct("=qq")
+AUXILIARY = struct.Struct("=IIIHHHH")
+"""struct tpacket_auxdata: status, length, captured length, offsets of both headers, VLAN tag, its protocol."""
+VLAN_VALID, VLAN_PROTOCOL_VALID = 0x10, 0x40
+VLAN_PROTOCOL = 0x8100
+MAC_ADDRESSES_BYTES = 12
 
 Sink = Callable[[Sequence[Frame]], None]
 
@@ -77,6 +82,7 @@ class Capture:
         self._sockets.append(sock)
         sock.setblocking(False)
         sock.setsockopt(socket.SOL_SOCKET, SO_TIMESTAMPNS, 1)
+        sock.setsockopt(SOL_PACKET, PACKET_AUXDATA, 1)
         try:
             sock.setsockopt(socket.SOL_SOCKET, SO_RCVBUFFORCE, RECEIVE_BUFFER_BYTES)
         except PermissionError:  # a lab without root: as much as the host's rmem_max allows
@@ -176,6 +182,7 @@ class Capture:
             except BlockingIOError:
                 break
             interface, _, packet_type, hardware_type, _ = address
+            data = _with_tag(data, ancillary)
             outgoing = packet_type == OUTGOING
             if outgoing and interface == "lo":
                 continue
@@ -206,6 +213,17 @@ def _discard(sock: socket.socket) -> None:
             sock.recv(1)
         except BlockingIOError:
             return
+
+
+def _with_tag(data: bytes, ancillary: Sequence[tuple[int, int, bytes]]) -> bytes:
+    """The frame as it was on the wire: the kernel takes an 802.1Q tag out of a frame, and tells it beside."""
+    for level, kind, told in ancillary:
+        if level == SOL_PACKET and kind == PACKET_AUXDATA:
+            status, _, _, _, _, tag, protocol = AUXILIARY.unpack(told[: AUXILIARY.size])
+            if status & VLAN_VALID:
+                protocol = protocol if status & VLAN_PROTOCOL_VALID else VLAN_PROTOCOL
+                return data[:MAC_ADDRESSES_BYTES] + struct.pack("!HH", protocol, tag) + data[MAC_ADDRESSES_BYTES:]
+    return data
 
 
 def _kernel_time_ns(ancillary: Sequence[tuple[int, int, bytes]]) -> int:

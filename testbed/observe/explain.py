@@ -13,8 +13,10 @@ from dataclasses import dataclass
 from ipaddress import IPv4Address
 
 from testbed.observe.capture import Capture
+from testbed.observe.firewall_alert import Alerts
 from testbed.observe.hops import Hop, hops_of
 from testbed.observe.lab_view import LabView
+from testbed.observe.learned_routes import with_learned_routes
 from testbed.observe.packets import ETHERNET_HEADER, LINK_RAW_IP, Frame, Header, header_of
 from testbed.observe.places import Places
 from testbed.observe.probe import UNREACHABLE, Answer, Protocol, Ready, Sent
@@ -56,7 +58,7 @@ def explain(lab: LabView, source: str, destination: IPv4Address, protocol: Proto
     receivers = {node.name for node in places.at(destination)}
     judges = tuple(node.name for node in lab.plan.nodes if node.ruleset is not None)
     watched = tuple(sorted({source, *receivers, *judges}))
-    ready = Ready(lab, source, destination, protocol, port)
+    ready, alerts = Ready(lab, source, destination, protocol, port), Alerts(lab)
 
     def is_the_probes(header: Header) -> bool:
         own = ready.source_port
@@ -69,8 +71,8 @@ def explain(lab: LabView, source: str, destination: IPv4Address, protocol: Proto
             sent = ready.send(timeout_s, tracer.dropped.is_set)
     finally:
         ready.close()
-    return judge(source=source, destination=places.name(destination), sent=sent, receivers=frozenset(receivers), plan=lab.plan,
-                 frames=capture.frames, verdicts=tracer.verdicts, refuser=_refuser(capture.frames, source, places), oracle=oracle)
+    return judge(source=source, destination=places.name(destination), sent=sent, receivers=frozenset(receivers), plan=with_learned_routes(lab),
+                 frames=capture.frames, verdicts=(*tracer.verdicts, *alerts.verdicts(sent.source_port)), refuser=_refuser(capture.frames, source, places), oracle=oracle)
 
 
 def judge(
@@ -98,10 +100,10 @@ def judge(
     remedy = ""
     if oracle is not None and walk is not None and agrees and not passed:
         advice = oracle.advise(walk)
-        before = "" if drop is not None or not any(hop.dropped for hop in hops) or walk.deciding.hops[-1].stage == "route" else "In AWS's own order it ends before that: "
-        if walk.deciding.hops[-1].stage == "route" and cause.startswith(ROUTE_DID) and advice.cause:
+        before = "" if drop is not None or not any(hop.dropped for hop in hops) or walk.deciding.hops[-1].stage in ("route", "transit-gateway") else "In AWS's own order it ends before that: "
+        if walk.deciding.hops[-1].stage in ("route", "transit-gateway") and cause.startswith(ROUTE_DID) and advice.cause:
             cause = f"No rule dropped it: {advice.cause}"
-        elif advice.cause:
+        elif advice.cause and advice.cause.rstrip(".") not in cause:
             cause = f"{cause} {before}{advice.cause}".strip()
         remedy = advice.remedy
     return Explanation(
@@ -120,11 +122,13 @@ def _cause(sent: Sent, destination: str, drop: Verdict | None, flow: ProbeFlow, 
         return "The source has no route to this address; nothing was sent."
     if refuser:
         return f"No rule dropped it: {refuser} has no route to {sent.destination}, and said so."
+    swallowed = next((words for hop in hops if hop.dropped for words in hop.said if words.endswith(" drop")), "")
+    if arrived and swallowed:
+        return f"No rule dropped the reply, a route did: {swallowed.removesuffix(' drop')}."
     if arrived:
         return f"It arrived at {destination}, and no answer came back; no rule dropped one."
     if not requests:
         return f"Nothing was seen of it, not even at the source's own interface: nobody answers ARP for {sent.destination}."
-    swallowed = next((words for hop in hops if hop.dropped for words in hop.said if words.endswith(" drop")), "")
     if swallowed:
         return f"{ROUTE_DID}: {swallowed.removesuffix(' drop')}."
     return f"No rule dropped it and it did not arrive: there is no route onward from {requests[-1].node} (last seen at {requests[-1].where})."

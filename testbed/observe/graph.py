@@ -9,11 +9,12 @@ from dataclasses import dataclass
 from testbed.plan import Interface, Link, Node, NodeKind, Plan
 
 COLOURS = {
-    NodeKind.CITY: "#eceff1", NodeKind.DATABASE: "#d1c4e9", NodeKind.EDGE_LOCATION: "#ffe0b2", NodeKind.FABRIC: "#f5f5f5", NodeKind.GATEWAY_ENDPOINT: "#ffe082", NodeKind.INSTANCE: "#c8e6c9",
-    NodeKind.INTERFACE_ENDPOINT: "#ffe082", NodeKind.INTERNET_GATEWAY: "#b3e5fc", NodeKind.LOAD_BALANCER: "#b2dfdb", NodeKind.NAME_SERVER: "#fff9c4", NodeKind.NAT_GATEWAY: "#b3e5fc", NodeKind.NETWORK_INTERFACE: "#dcedc8",
-    NodeKind.RESOLVER: "#fff9c4", NodeKind.SERVICES_PLANE: "#ffecb3", NodeKind.USER: "#f8bbd0",
+    NodeKind.CITY: "#eceff1", NodeKind.DATABASE: "#d1c4e9", NodeKind.DIRECT_CONNECT: "#ffccbc", NodeKind.EDGE_LOCATION: "#ffe0b2", NodeKind.FABRIC: "#f5f5f5", NodeKind.GATEWAY_ENDPOINT: "#ffe082", NodeKind.INSTANCE: "#c8e6c9",
+    NodeKind.INTERFACE_ENDPOINT: "#ffe082", NodeKind.INTERNET_GATEWAY: "#b3e5fc", NodeKind.LOAD_BALANCER: "#b2dfdb", NodeKind.NAME_SERVER: "#fff9c4", NodeKind.NAT_GATEWAY: "#b3e5fc", NodeKind.NETWORK_FIREWALL: "#ffab91", NodeKind.NETWORK_INTERFACE: "#dcedc8",
+    NodeKind.RESOLVER: "#fff9c4", NodeKind.RESOLVER_ENDPOINT: "#ffe082", NodeKind.SERVICES_PLANE: "#ffecb3", NodeKind.TRANSIT_GATEWAY: "#b39ddb", NodeKind.USER: "#f8bbd0",
+    NodeKind.CUSTOMER_GATEWAY: "#d7ccc8", NodeKind.ON_PREMISES_HOST: "#efebe9", NodeKind.VPN_ENDPOINT: "#b3e5fc", NodeKind.VPN_GATEWAY: "#b3e5fc",
 }
-HAS_ADDRESSES_IN_SUBNETS = frozenset((NodeKind.INSTANCE, NodeKind.DATABASE, NodeKind.LOAD_BALANCER, NodeKind.NAT_GATEWAY, NodeKind.INTERFACE_ENDPOINT))
+HAS_ADDRESSES_IN_SUBNETS = frozenset((NodeKind.INSTANCE, NodeKind.DATABASE, NodeKind.LOAD_BALANCER, NodeKind.NAT_GATEWAY, NodeKind.NETWORK_FIREWALL, NodeKind.INTERFACE_ENDPOINT, NodeKind.RESOLVER_ENDPOINT))
 
 
 class DrawingError(Exception):
@@ -129,12 +130,12 @@ def _mermaid_box(box: Box, plan: Plan, ids: dict[str, str], name: str, indent: s
         yield f"{indent}end"
 
 
-def svg(plan: Plan) -> bytes:
-    """The plan as SVG, drawn by Graphviz. Raises `DrawingError`."""
+def drawn(plan: Plan, form: str = "svg") -> bytes:
+    """The plan as ``svg`` or ``png``, drawn by Graphviz. Raises `DrawingError`."""
     try:
-        done = subprocess.run(("dot", "-Tsvg"), input=dot(plan).encode(), capture_output=True, timeout=60, check=False)
+        done = subprocess.run(("dot", f"-T{form}"), input=dot(plan).encode(), capture_output=True, timeout=60, check=False)
     except FileNotFoundError as error:
-        raise DrawingError("drawing SVG needs Graphviz, which is not installed (remedy: apt install graphviz, or -o mermaid)") from error
+        raise DrawingError(f"drawing {form.upper()} needs Graphviz, which is not installed (remedy: apt install graphviz, or -o mermaid)") from error
     except subprocess.TimeoutExpired as error:
         raise DrawingError("Graphviz took longer than a minute (remedy: -o dot, and draw it with another layout, as sfdp)") from error
     if done.returncode != 0:

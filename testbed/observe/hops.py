@@ -22,6 +22,10 @@ from testbed.plan.marks import SAME_SUBNET
 
 Describe = Callable[[str, str], str]
 """(a rule's name, an ACL's direction) → what the rule says, empty if it is no written rule."""
+ROUTERS = frozenset((NodeKind.FABRIC, NodeKind.TRANSIT_GATEWAY))
+"""Whose routes are AWS's: the one that took the packet is told."""
+ENDS_OF_ROUTES = frozenset((NodeKind.CUSTOMER_GATEWAY, NodeKind.DIRECT_CONNECT))
+"""Of whose routes only those are told that swallow a packet."""
 RECEIVING = (".inbound", ".ingress", "receiver")
 """Parts of the names of chains that judge what enters a subnet or an interface: the route has been chosen before."""
 
@@ -48,6 +52,7 @@ class _Crossing:
     verdicts: list[Verdict] = field(default_factory=list)
     became: Header | None = None
     left: bool = False
+    captured: bool = False
 
 
 def hops_of(verdicts: Iterable[Verdict], frames: Iterable[Frame], flow: ProbeFlow, plan: Plan, describe: Describe = lambda origin, direction: "") -> tuple[Hop, ...]:
@@ -72,7 +77,7 @@ def _crossings(verdicts: Iterable[Verdict], frames: list[Frame], flow: ProbeFlow
         if frame.outgoing:
             leaving.append((frame, header, leg))
         else:
-            found.setdefault((frame.node, frame.interface, str(header)), _Crossing(leg=leg, node=frame.node, header=header, entered_ns=frame.time_ns))
+            found.setdefault((frame.node, frame.interface, str(header)), _Crossing(leg=leg, node=frame.node, header=header, entered_ns=frame.time_ns, captured=True))
     for verdict in verdicts:
         header = verdict.entered or verdict.header
         leg = flow.leg(header)
@@ -83,6 +88,8 @@ def _crossings(verdicts: Iterable[Verdict], frames: list[Frame], flow: ProbeFlow
             found[key] = _Crossing(leg=leg, node=verdict.node, header=header, entered_ns=_begun_ns(verdict, str(header), leaving))
         found[key].verdicts.append(verdict)
     for crossing in found.values():
+        if not crossing.captured:  # it came in where no capture is, by a tunnel's device, and its verdicts were read later: it was here before it left
+            crossing.entered_ns = next((frame.time_ns for frame, header, leg in leaving if (frame.node, leg, str(header)) == (crossing.node, crossing.leg, str(crossing.header))), crossing.entered_ns)
         out = next((header for frame, header, leg in leaving if frame.node == crossing.node and leg == crossing.leg and frame.time_ns >= crossing.entered_ns), None)
         crossing.left = out is not None
         crossing.became = out if out is not None and str(out) != str(crossing.header) else None
@@ -98,8 +105,8 @@ def _hop(crossing: _Crossing, node: Node | None, describe: Describe) -> Hop:
     said = [(verdict, _words(verdict, describe)) for verdict in crossing.verdicts]
     dropped = any(verdict.verdict == "drop" for verdict in crossing.verdicts)
     lines = [(verdict, words) for verdict, words in said if words]
-    if node is not None and node.kind is NodeKind.FABRIC and crossing.header is not None and crossing.verdicts:
-        chosen = choose(node, crossing.header.destination, _mark(crossing.verdicts))
+    if node is not None and crossing.header is not None and (crossing.verdicts if node.kind in ROUTERS else node.kind in ENDS_OF_ROUTES and not crossing.left):
+        chosen = choose(node, crossing.header.destination, _mark(crossing.verdicts, node.kind))
         lines = [(verdict, words) for verdict, words in lines if verdict.origin != chosen.asked or verdict.verdict == "drop"]
         at = next((i for i, (verdict, _) in enumerate(lines) if _is_receiving(verdict)), len(lines))
         routed = crossing.left or any(verdict.oif for verdict in crossing.verdicts)
@@ -116,9 +123,10 @@ def _hop(crossing: _Crossing, node: Node | None, describe: Describe) -> Hop:
     )
 
 
-def _mark(verdicts: list[Verdict]) -> int:
-    """The packet's mark when its route was chosen: the first that it was given."""
-    return next((verdict.mark for verdict in verdicts if verdict.mark), 0)
+def _mark(verdicts: list[Verdict], kind: NodeKind = NodeKind.FABRIC) -> int:
+    """The packet's mark when its route was chosen: in a fabric the first that it was given, in a transit gateway, which may choose another zone for it, the last."""
+    marks = [verdict.mark for verdict in verdicts if verdict.mark] or [0]
+    return marks[-1] if kind is NodeKind.TRANSIT_GATEWAY else marks[0]
 
 
 def _is_receiving(verdict: Verdict) -> bool:
@@ -129,6 +137,8 @@ def _route_words(chosen: Chosen, crossing: _Crossing, lost: bool) -> list[str]:
     if _mark(crossing.verdicts) & SAME_SUBNET and not lost:
         return []
     destination = crossing.header.destination if crossing.header is not None else ""
+    if lost and not chosen.asked and chosen.route is not None:
+        return [f"{chosen.route.origin} drop"]
     if lost:
         return [f"{route_in_words(chosen)} drop" if chosen.deciding is not None else f"{chosen.asked or crossing.node}: no route to {destination} drop"]
     return [] if chosen.deciding is None else [route_in_words(chosen)]

@@ -1,6 +1,6 @@
 """Which route of a node takes a packet: Linux's policy routing, worked out from the plan, so that the deciding AWS route can be named.
 
-    rules by priority: mark & mask == mark of the rule? ─▶ its table ─▶ longest prefix ─┬─ unicast, blackhole ─▶ done
+    rules by priority: mark & mask == mark of the rule? ─▶ its table ─▶ longest prefix, lowest metric ─┬─ unicast, blackhole ─▶ done
                                                                                        └─ throw, or none ─▶ next rule … main table
 
 The first matching route of a marked table is the one that AWS's route table has; a ``throw`` is its ``local`` route, after which the main table only finds the interface.
@@ -47,4 +47,4 @@ def choose(node: Node, destination: IPv4Address, mark: int) -> Chosen:
 
 def _longest(node: Node, destination: IPv4Address, table: int) -> Route | None:
     matches = (route for route in node.routes if route.table == table and destination in route.destination)
-    return max(matches, key=lambda route: route.destination.prefixlen, default=None)
+    return max(matches, key=lambda route: (route.destination.prefixlen, -route.metric), default=None)

@@ -63,6 +63,9 @@ class Memory:
     returned: dict[tuple[str, Packet], str] = field(default_factory=dict)
     """(VPC, packet answering what a peer's NAT gateway sent there) → the peering over which it came."""
 
+    inspected: dict[tuple[str, Packet], str] = field(default_factory=dict)
+    """(network firewall's endpoint, packet of a flow that it knows) → ``aws:pass`` if a rule has passed the flow for good, else ``aws:forward_to_sfe``."""
+
     def known(self, interface: str, direction: Flow, packet: Packet) -> Known | None:
         """What the interface knows of a packet's flow; being asked ends its idleness."""
         known = self.flows.get((interface, direction, packet))

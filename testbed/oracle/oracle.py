@@ -11,8 +11,9 @@ from ipaddress import IPv4Address
 
 from testbed.model.values import Packet, Protocol
 from testbed.oracle.group_sets import without_groups
+from testbed.oracle.hybrid_walk import Arrival
 from testbed.oracle.memory import Memory
-from testbed.oracle.packet_walk import Arrival, PacketWalk
+from testbed.oracle.packet_walk import PacketWalk
 from testbed.oracle.path_mtu import Size
 from testbed.oracle.places import Place, Places
 from testbed.oracle.reach import Reach, reach

@@ -7,6 +7,7 @@
                                                                                       ├─ NAT gateway ─▶ ACL in ─▶ translated, on from the gateway's own subnet
                                                                                       ├─ interface ─────▶ ACL in, destination check
                                                                                       ├─ peering ───────▶ an interface of the peer, else lost ─▶ ACL in
+                                                                                      ├─ transit gateway ─▶ ACL in ─▶ its tables ─▶ on from an attachment's subnet of another VPC
                                                                                       └─ internet gateway ─▶ 1:1 swap ─▶ internet ─▶ 1:1 swap ─▶ gateway route table ─▶ ACL in
 
 A `Memory` outlives a packet: which flows an interface has admitted, what a NAT gateway or a NAT instance has translated. ACLs and routes remember nothing.
@@ -15,6 +16,11 @@ and outward. A rule that names a group does not match what has come, or is to go
 (VPC user guide, "Security group rules": middlebox appliances; documented). The middlebox's own groups see its neighbours' addresses, so there it does (assumed).
 What comes over a peering reaches interfaces of that VPC and nothing else: no route table is asked there. What a NAT gateway sent over one comes back to
 it over the same one, whatever the tables of the peer say (VPC user guide, "NAT gateway basics": return to sender; documented).
+What comes from a transit gateway is routed by the table of the attachment's subnet, to interfaces and NAT gateways; gateway endpoints and peerings serve the VPC's own interfaces only
+("Gateway endpoints", "VPC peering basics"; documented), and so does the way to another transit gateway, or back (assumed). The attachment's subnet is asked for its ACL inbound on the way to the
+transit gateway, also for an interface of the same subnet, and outbound on the way from it, but then not for the same subnet ("How network ACLs work with transit gateways"; documented).
+Inbound rules may name groups of the VPC from which the packet entered the transit gateway, if that and both attachments support it; outbound ones never do ("Amazon VPC attachments in AWS
+Transit Gateway"; documented), so behind an inspection VPC they match nothing.
 A network ACL is asked only where a subnet's border is crossed, so not on the way to a next hop in the sender's own subnet ("not as it is routed within a
 subnet", "Network ACLs"; documented). Its filters see packets whole (assumed); `path_mtu` knows which are in pieces.
 Source: VPC user guide, "Network ACLs", "Security group rules", "Configure route tables", "Internet gateways", "NAT gateway basics" (documented);
@@ -27,18 +33,20 @@ them, too).
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from testbed.model.nat_gateway import evaluate as evaluate_nat_gateway
 from testbed.model.network_acl import Direction
 from testbed.model.route_table import BLACKHOLE, Route, RouteTable
-from testbed.model.security_group import Flow, evaluate, tracked
+from testbed.model.security_group import Flow, Members, evaluate, tracked
 from testbed.model.values import Packet, Protocol, Verdict
+from testbed.oracle.hybrid_walk import Arrival, HybridWalk
 from testbed.oracle.memory import KnownFlow, Memory
+from testbed.oracle.on_premises_site import SitePlace
 from testbed.oracle.path_mtu import INTERNET_MTU_BYTES, NAT_GATEWAY_MTU_BYTES, VPC_MTU_BYTES, Size
 from testbed.oracle.places import PRIMARY, InterfacePlace, InternetPlace, Place, Places
 from testbed.oracle.private_access import EndpointPlace
-from testbed.oracle.route_selection import select
+from testbed.oracle.route_selection import select, target_of
 from testbed.oracle.services import service_at
 from testbed.oracle.walk import Hop, Leg, Outcome, Path, Stage, reply_to
 
@@ -46,17 +54,7 @@ MOST_FORWARDS = 60
 """Guests that a packet may pass before its TTL ends."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Arrival:
-    """Where a packet ended, as its receiver sees it. `at_once`: nothing lies between, so nothing judges the answer either
-    (a service of the fabric, or oneself)."""
-
-    place: Place
-    packet: Packet
-    at_once: bool = False
-
-
-class PacketWalk:
+class PacketWalk(HybridWalk):
     """One packet on its way; `walk` may be called once."""
 
     def __init__(self, places: Places, leg: Leg, memory: Memory, nat_source_port: int, size: Size | None = None) -> None:
@@ -70,18 +68,22 @@ class PacketWalk:
         self._left: InterfacePlace | None = None
         """The interface that the packet has left last, None once it has been outside."""
         self._forwards = 0
+        self._entered: tuple[str, str] | None = None
+        """The transit gateway that the packet has crossed last, and the VPC from which it entered that; None if it came by a peering or has never been there."""
 
     def walk(self, sender: Place, packet: Packet) -> Arrival | None:
         """Where the packet arrives, or None if it is dropped on the way."""
         if isinstance(sender, EndpointPlace):
             return self._to_address(packet, sender.vpc, came_from=None)
-        if not self._size.fits(INTERNET_MTU_BYTES if isinstance(sender, InternetPlace) else VPC_MTU_BYTES):
+        if not self._size.fits(INTERNET_MTU_BYTES if isinstance(sender, (InternetPlace, SitePlace)) else VPC_MTU_BYTES):
             return self._drop(sender.node, Stage.HOST, packet, f"{sender.node}: larger than its interface takes, and not to be cut")
         if isinstance(sender, InternetPlace):
             if packet.destination == sender.address:
                 self._hop(sender.node, Stage.HOST, f"{sender.node} itself", packet)
                 return Arrival(place=sender, packet=packet, at_once=True)
             return self._internet(packet)
+        if isinstance(sender, SitePlace):
+            return self._from_site(sender, packet)
         return self._leave_guest(sender, packet)
 
     def path(self, arrival: Arrival | None) -> Path:
@@ -118,7 +120,8 @@ class PacketWalk:
         if packet.destination in place.subnet.cidr_block:
             return self._to_address(packet, place.vpc.id, came_from=place.subnet.id)
         next_hop = self._next_hop(place, packet)
-        if (next_hop is None or next_hop.subnet.id != place.subnet.id) and not self._passes_acl(place, packet, Direction.OUTBOUND):
+        crosses = next_hop is None or next_hop.is_transit_gateway or next_hop.subnet.id != place.subnet.id
+        if crosses and not self._passes_acl(place, packet, Direction.OUTBOUND):
             return None
         if (peering_id := self._memory.returned.get((place.vpc.id, packet))) is not None:
             return self._over_peering(peering_id, packet, place, f"{peering_id} return to sender")
@@ -143,6 +146,8 @@ class PacketWalk:
             return None
         if selected.route is None:
             return self._places.by_vpc.get((place.vpc.id, packet.destination))
+        if selected.route.transit_gateway_id is not None:
+            return self._places.transit_gateway_end(selected.route.transit_gateway_id, place)
         return self._places.by_interface.get(_interface_of(selected.route))
 
     def _by_tracking_gateway(self, place: InterfacePlace, packet: Packet) -> bool:
@@ -154,8 +159,16 @@ class PacketWalk:
         return selected is not None and selected.route is not None and ways.tracks_always(selected.route.gateway_id)
 
     def _to_target(self, route: Route, packet: Packet, sender: InterfacePlace) -> Arrival | None:
+        is_gateway_endpoint = route.gateway_id in self._places.private_ways.gateways
+        if sender.is_transit_gateway and (is_gateway_endpoint or route.transit_gateway_id is not None or route.vpc_peering_connection_id is not None):
+            target = target_of(route)
+            return self._drop(sender.route_table.id, Stage.ROUTE, packet, f"{target}: serves {sender.vpc.id} alone, not what comes from a transit gateway")
+        if route.transit_gateway_id is not None:
+            return self._over_transit_gateway(route.transit_gateway_id, packet, sender)
         if route.gateway_id is not None and route.gateway_id in self._places.private_ways.gateways:
             return self._to_gateway_endpoint(route.gateway_id, packet, sender)
+        if route.gateway_id is not None and route.gateway_id in self._places.vpn.gateways:
+            return self._to_vpn_gateway(route.gateway_id, packet)
         if route.gateway_id is not None:
             return self._out_of_internet_gateway(route.gateway_id, packet, sender)
         if route.vpc_peering_connection_id is not None:
@@ -166,6 +179,8 @@ class PacketWalk:
         """Whether the target is gone: deleted, an interface attached to nothing, a peering that nobody has accepted."""
         if route.state == BLACKHOLE:
             return True
+        if route.transit_gateway_id is not None:
+            return False
         if route.vpc_peering_connection_id is not None:
             return not self._places.peerings[route.vpc_peering_connection_id].accepted
         return route.gateway_id is None and _interface_of(route) not in self._places.by_interface
@@ -191,6 +206,8 @@ class PacketWalk:
             return None
         if place.is_nat_gateway:
             return self._nat_gateway(place, packet)
+        if place.is_network_firewall:
+            return self._inspected(place, packet)
         if packet.destination not in place.addresses and place.source_dest_check:
             return self._drop(place.id, Stage.INTERFACE, packet, f"{place.id} source/destination check")
         is_private_way = self._places.private_ways.is_private_way(place.owner)
@@ -199,6 +216,14 @@ class PacketWalk:
         if is_private_way:
             return self._private_way(place, packet)
         return self._in_guest(place, packet)
+
+    def _inspected(self, endpoint: InterfacePlace, packet: Packet) -> Arrival | None:
+        """At a network firewall's endpoint, which hands on what it lets pass as it is."""
+        self._forwards += 1
+        if self._forwards > MOST_FORWARDS:
+            return self._drop(endpoint.node, Stage.NETWORK_FIREWALL, packet, f"{endpoint.node}: its own subnet routes back to it")
+        self._hops.extend(self._places.firewalls.judge(endpoint.owner, endpoint.node, packet, self._size, self._memory, begins=self._leg is Leg.REQUEST))
+        return None if self._hops[-1].verdict is Verdict.DENY else self._leave_interface(endpoint, packet)
 
     def _to_gateway_endpoint(self, endpoint_id: str, packet: Packet, sender: InterfacePlace) -> Arrival | None:
         if not self._places.private_ways.gateway_answers(endpoint_id, packet):
@@ -249,6 +274,8 @@ class PacketWalk:
         self._forwards += 1
         if self._forwards > MOST_FORWARDS:
             return self._drop(place.node, Stage.HOST, packet, f"{place.node}: the TTL has run out")
+        if inside is None and place.firewall is not None and not place.firewall.begins(packet, first=self._leg is Leg.REQUEST):
+            return self._drop(place.node, Stage.HOST, packet, f"{place.node} lets no such flow begin, and knows none that it belongs to")
         onward = packet if inside is None else inside
         out = self._places.of_node(place.node, onward.destination)
         if inside is None and place.masquerades and out.device == PRIMARY:
@@ -294,6 +321,10 @@ class PacketWalk:
 
     def _internet(self, packet: Packet) -> Arrival | None:
         self._left = None
+        router = self._places.sites.routers.get(packet.destination)
+        if router is not None and (inside := self._memory.translated.get((router, packet))) is not None:
+            self._hop(router, Stage.CUSTOMER_GATEWAY, router, packet, inside)
+            return self._arrival_at_site(self._site_of(router), inside)
         host = self._places.internet.get(packet.destination)
         if host is not None:
             self._hop(host.node, Stage.INTERNET, "internet", packet)
@@ -309,7 +340,7 @@ class PacketWalk:
         return self._enter(target, inside, came_from=None) if table is None else self._by_edge_table(table, inside, target)
 
     def _by_edge_table(self, table: RouteTable, packet: Packet, target: InterfacePlace) -> Arrival | None:
-        """A gateway route table: local, or an interface, which must be attached and have a public address."""
+        """A gateway route table: local, a firewall's endpoint, or an interface, which must be attached and have a public address."""
         selected = select(table, target.vpc, packet.destination, self._places.prefix_lists)
         if selected is None:
             return self._drop(table.id, Stage.ROUTE, packet, f"{table.id}: no route to {packet.destination}")
@@ -317,7 +348,7 @@ class PacketWalk:
             self._hop(table.id, Stage.ROUTE, selected.origin, packet)
             return self._enter(target, packet, came_from=None)
         middlebox = None if self._is_blackhole(selected.route) else self._places.by_interface[_interface_of(selected.route)]
-        if middlebox is None or middlebox.public_address is None:
+        if middlebox is None or (middlebox.public_address is None and not middlebox.is_network_firewall):
             return self._drop(table.id, Stage.ROUTE, packet, f"{selected.origin} (blackhole)")
         self._hop(table.id, Stage.ROUTE, selected.origin, packet)
         return self._enter(middlebox, packet, came_from=None)
@@ -330,7 +361,11 @@ class PacketWalk:
             return True
         far_side = packet.source if flow is Flow.INGRESS else packet.destination
         by_middlebox = place.source_dest_check and neighbour is not None and far_side not in neighbour.addresses
-        decision = evaluate(place.groups, packet, flow, self._places.prefix_lists if by_middlebox else self._places.named)
+        if place.source_dest_check and neighbour is not None and neighbour.is_transit_gateway:
+            named: Members = self._places.named_across_transit_gateway(place, flow, self._entered)
+        else:
+            named = self._places.prefix_lists if by_middlebox else self._places.named
+        decision = evaluate(place.groups, packet, flow, named)
         if decision.verdict is Verdict.ALLOW and (known is None or not known.is_reply):
             always = always or (neighbour is not None and neighbour.always_tracked)
             found = KnownFlow(origin=decision.origin, tracked=always or tracked(place.groups, packet, flow), protocol=packet.protocol, timeouts=place.timeouts)
@@ -352,5 +387,5 @@ class PacketWalk:
 
 
 def _interface_of(route: Route) -> str:
-    """The id of the interface that a route to an interface, an instance or a NAT gateway leads to."""
-    return route.network_interface_id or f"eni-{route.nat_gateway_id or route.instance_id}"
+    """The id of the interface that a route to an interface, an instance, a NAT gateway or a firewall's endpoint leads to."""
+    return route.network_interface_id or f"eni-{route.nat_gateway_id or route.instance_id or (route.vpc_endpoint_id or '').removeprefix('vpce-')}"

@@ -12,6 +12,7 @@ from __future__ import annotations
 VPC_MTU_BYTES = 9001
 INTERNET_MTU_BYTES = 1500
 NAT_GATEWAY_MTU_BYTES = 8500
+TRANSIT_GATEWAY_MTU_BYTES = 8500
 
 
 class Size:

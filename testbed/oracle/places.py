@@ -11,7 +11,7 @@ from ipaddress import IPv4Address
 
 from testbed.model.connection_tracking import DEFAULT_TIMEOUTS, ConnectionTrackingSpecification
 from testbed.model.db_instance import DBInstance
-from testbed.model.instance import Instance, IpForwarding
+from testbed.model.instance import Instance, IpForwarding, StatefulFirewall
 from testbed.model.internet_gateway import InternetGateway
 from testbed.model.load_balancer import NETWORK, LoadBalancer
 from testbed.model.nat_gateway import NatGateway
@@ -19,13 +19,19 @@ from testbed.model.network_acl import NetworkAcl
 from testbed.model.network_interface import NetworkInterface
 from testbed.model.prefix_list import PrefixList
 from testbed.model.route_table import RouteTable
-from testbed.model.security_group import SecurityGroup, SecurityGroupRule
+from testbed.model.security_group import Flow, SecurityGroup, SecurityGroupRule
 from testbed.model.subnet import Subnet
+from testbed.model.transit_gateway_vpc_attachment import TransitGatewayVpcAttachment
 from testbed.model.vpc import Vpc
 from testbed.model.vpc_endpoint import VpcEndpoint
 from testbed.model.vpc_peering_connection import VpcPeeringConnection
+from testbed.oracle.direct_connect import DirectConnectWays
+from testbed.oracle.network_firewall import Firewalls
+from testbed.oracle.on_premises_site import SitePlace, Sites
 from testbed.oracle.private_access import EndpointPlace, PrivateWays, with_gateway_routes
 from testbed.oracle.route_selection import acl_of, edge_table_of, table_of
+from testbed.oracle.transit_gateway import TransitGateways
+from testbed.oracle.vpn_connection import VpnWays, with_propagated_routes
 from testbed.resolve.references import References, default_security_group
 from testbed.resolve.resolved import OwnerKind, Resolved, ResolvedInterface
 
@@ -57,6 +63,11 @@ class InterfacePlace:
     masquerades: bool
     always_tracked: bool
     timeouts: ConnectionTrackingSpecification
+    firewall: StatefulFirewall | None = None
+    """What its guest forwards is judged by."""
+    is_network_firewall: bool = False
+    is_transit_gateway: bool = False
+    """A transit gateway's interface in an attachment's subnet: it has no groups, and no address of its own that anybody uses."""
 
     def public_of(self, private: IPv4Address) -> IPv4Address | None:
         """The public address of one of its private ones."""
@@ -75,9 +86,9 @@ class InternetPlace:
     address: IPv4Address
 
 
-Place = InterfacePlace | InternetPlace | EndpointPlace
+Place = InterfacePlace | InternetPlace | EndpointPlace | SitePlace
 PRIMARY = "eth0"
-ALWAYS_TRACKED = frozenset({OwnerKind.NAT_GATEWAY, OwnerKind.VPC_ENDPOINT})
+ALWAYS_TRACKED = frozenset({OwnerKind.NAT_GATEWAY, OwnerKind.NETWORK_FIREWALL, OwnerKind.VPC_ENDPOINT})
 """EC2 user guide, "Amazon EC2 security group connection tracking", "Automatically tracked connections" (documented): of what exists here."""
 
 
@@ -93,17 +104,29 @@ class Places:
         self.by_node: dict[str, tuple[InterfacePlace, ...]] = {}
         for place in sorted(interfaces, key=lambda place: (place.node, place.device)):
             self.by_node[place.node] = (*self.by_node.get(place.node, ()), place)
+        self.sites = Sites(resolved)
+        self.vpn = VpnWays(resolved, lambda gateway_id, connection_id: self.transit_gateways.told_in_tunnels(gateway_id, connection_id))
+        self.direct_connect = DirectConnectWays(resolved.topology)
         hosts = _internet_hosts(resolved)
         self.internet = {host.address: host for host in hosts}
         self.internet_by_node = {host.node: host for host in hosts}
         self.private_ways = PrivateWays(resolved)
         self.internet |= {address: InternetPlace(node=node, address=address) for address, node in self.private_ways.service_addresses.items()}
         self.members = _members(interfaces)
+        self._vpc_of_group = {group.id: group.vpc_id for place in interfaces for group in place.groups}
         topology = resolved.topology
         self.nat_gateways = {gateway.id: gateway for gateway in topology.of(NatGateway)}
         self.prefix_lists = {prefix_list.id: prefix_list for prefix_list in topology.of(PrefixList)}
         self.named: dict[str, Container[IPv4Address]] = {**self.members, **self.prefix_lists}
         self.peerings = {peering.id: peering for peering in topology.of(VpcPeeringConnection)}
+        self.transit_gateways = TransitGateways(topology)
+        self.firewalls = Firewalls(topology)
+        self.transit_gateway_ends = {
+            (attachment.id, subnet.id): _transit_gateway_end(attachment, subnet, references)
+            for attachment in self.transit_gateways.vpc_attachments.values()
+            for subnet in self.transit_gateways.subnets_of(attachment)
+        }
+        """By attachment and subnet."""
         self.edge_tables = {gateway.id: table for gateway in topology.of(InternetGateway) if (table := edge_table_of(gateway.id, topology)) is not None}
 
     def sender(self, source: str | IPv4Address, destination: IPv4Address) -> Place:
@@ -117,6 +140,8 @@ class Places:
         if isinstance(source, str):
             if source in self.internet_by_node:
                 return self.internet_by_node[source]
+            if source in self.sites.by_node:
+                return self.sites.by_node[source]
             if source not in self.by_node:
                 raise LookupError(f"no node {source!r} in this topology")
             return self.of_node(source, destination)
@@ -126,6 +151,19 @@ class Places:
         if len(found) != 1:
             raise LookupError(f"{source} belongs to {len(found)} interfaces; name the node")
         return found[0]
+
+    def transit_gateway_end(self, gateway_id: str, sender: InterfacePlace) -> InterfacePlace | None:
+        """A transit gateway's interface in the zone of a sender; None if its VPC's attachment does not enable that."""
+        attachment = self.transit_gateways.attachment_of(gateway_id, sender.vpc.id)
+        subnet = None if attachment is None else self.transit_gateways.subnet_in(attachment, sender.subnet.availability_zone)
+        return None if attachment is None or subnet is None else self.transit_gateway_ends[attachment.id, subnet.id]
+
+    def named_across_transit_gateway(self, place: InterfacePlace, flow: Flow, entered: tuple[str, str] | None) -> dict[str, Container[IPv4Address]]:
+        """What rules of `place` may name beside blocks where packets come from, or go to, a transit gateway: prefix lists, and inbound the groups of the VPC from which they have `entered` it."""
+        known: dict[str, Container[IPv4Address]] = dict(self.prefix_lists)
+        if flow is Flow.INGRESS and entered is not None and self.transit_gateways.refers(entered[0], place.vpc.id, entered[1]):
+            known |= {group: members for group, members in self.members.items() if self._vpc_of_group[group] == entered[1]}
+        return known
 
     def of_node(self, node: str, destination: IPv4Address) -> InterfacePlace:
         """The interface by which a guest sends to `destination` what is bound to no address. Raises KeyError."""
@@ -152,7 +190,7 @@ def _interface_place(interface: ResolvedInterface, references: References) -> In
         vpc=vpc,
         internet_gateway=next((gateway.id for gateway in topology.of(InternetGateway) if gateway.vpc_id == vpc.id), None),
         network_acl=acl_of(subnet, topology),
-        route_table=with_gateway_routes(table_of(subnet, topology), topology),
+        route_table=with_propagated_routes(with_gateway_routes(table_of(subnet, topology), topology), topology),
         groups=_groups(interface, vpc, references),
         addresses=interface.addresses,
         mapped=tuple((each.address, each.public_address) for each in interface.mapped if each.public_address is not None),
@@ -160,6 +198,37 @@ def _interface_place(interface: ResolvedInterface, references: References) -> In
         masquerades=isinstance(guest, Instance) and isinstance(guest.user_data, IpForwarding) and guest.user_data.masquerade,
         always_tracked=interface.owner_kind in ALWAYS_TRACKED,
         timeouts=_timeouts(interface, references),
+        firewall=guest.user_data if isinstance(guest, Instance) and isinstance(guest.user_data, StatefulFirewall) else None,
+        is_network_firewall=interface.owner_kind is OwnerKind.NETWORK_FIREWALL,
+    )
+
+
+def _transit_gateway_end(attachment: TransitGatewayVpcAttachment, subnet: Subnet, references: References) -> InterfacePlace:
+    topology, vpc = references.topology, references.get(Vpc, subnet.vpc_id)
+    if vpc is None:
+        raise LookupError(subnet.vpc_id)
+    return InterfacePlace(
+        id=attachment.id,
+        node=attachment.transit_gateway_id,
+        owner=attachment.transit_gateway_id,
+        device="",
+        address=IPv4Address(0),
+        public_address=None,
+        is_nat_gateway=False,
+        source_dest_check=False,
+        subnet=subnet,
+        vpc=vpc,
+        internet_gateway=None,
+        network_acl=acl_of(subnet, topology),
+        route_table=with_propagated_routes(with_gateway_routes(table_of(subnet, topology), topology), topology),
+        groups=(),
+        addresses=(),
+        mapped=(),
+        forwards=False,
+        masquerades=False,
+        always_tracked=False,
+        timeouts=DEFAULT_TIMEOUTS,
+        is_transit_gateway=True,
     )
 
 
@@ -169,7 +238,7 @@ def _forwards(interface: ResolvedInterface, references: References) -> bool:
     if instance is None:
         return False
     own = (attached for attached in references.topology.of(NetworkInterface) if attached.instance_id == instance.id)
-    return isinstance(instance.user_data, IpForwarding) or not instance.source_dest_check or any(not attached.source_dest_check for attached in own)
+    return isinstance(instance.user_data, (IpForwarding, StatefulFirewall)) or not instance.source_dest_check or any(not attached.source_dest_check for attached in own)
 
 
 def _timeouts(interface: ResolvedInterface, references: References) -> ConnectionTrackingSpecification:
@@ -220,6 +289,7 @@ def _members(interfaces: tuple[InterfacePlace, ...]) -> dict[str, frozenset[IPv4
 def _internet_hosts(resolved: Resolved) -> tuple[InternetPlace, ...]:
     return (
         *(InternetPlace(node=user.node, address=user.address) for user in resolved.users),
+        *(InternetPlace(node=site.node, address=site.public_address) for site in resolved.sites),
         *(InternetPlace(node=edge.node, address=edge.address) for edge in resolved.edges),
         *(InternetPlace(node=region.node, address=region.address) for region in resolved.regions),
         *(InternetPlace(node=city.node, address=city.router) for city in resolved.cities),

@@ -6,7 +6,7 @@ group (`group_sets`), and a pair's fate is the three together, in AWS's order:
 
     sender's groups ─no─▶ dropped │ walk drops the request ─▶ dropped │ receiver's groups ─no─▶ dropped │ the walk's reply
 
-Where that does not hold (several interfaces, translated addresses, a third interface's groups on the way) the classes know groups as well, and the walk decides alone.
+Where that does not hold (several interfaces, translated addresses, a third interface's groups on the way, rules that name groups beyond a transit gateway) the classes know groups as well, and the walk decides alone.
 
 A source in a VPC uses the destination's private address, one on the internet the public one where there is one. Nodes to which a route leads by name are classes of their own.
 """
@@ -20,10 +20,12 @@ from ipaddress import IPv4Address, IPv4Network
 from typing import Any
 
 from testbed.model.route_table import RouteTable
+from testbed.model.rule_group import RuleGroup
 from testbed.model.security_group import Flow, SecurityGroup, no_rule_name
 from testbed.model.topology import Topology
 from testbed.model.values import Packet, Protocol, Verdict
 from testbed.oracle.group_sets import GroupSets, relevant
+from testbed.oracle.network_firewall import ASKS
 from testbed.oracle.places import InterfacePlace, InternetPlace, Places
 from testbed.oracle.walk import ECHO_REQUEST, Leg, Outcome, Probe, Stage, Walk
 
@@ -35,7 +37,7 @@ NOWHERE = IPv4Address("0.0.0.0")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Fate:
-    """What becomes of a pair's probe. `leg`, `stage` and `origin` say what decided; a node's own column is ``itself``."""
+    """What becomes of a pair's probe; one that passes and has a `stage` begins, and is then decided by what it says. `leg`, `stage` and `origin` say what decided; a node's own column is ``itself``."""
 
     passes: bool
     arrives: bool
@@ -82,7 +84,7 @@ Asked = Callable[[Probe], Walk]
 
 def reach(walk: Asked, open_walk: Asked, places: Places, topology: Topology, users: Iterable[str], protocol: Protocol, port: int | None, source_port: int) -> Reach:
     """The matrix of all nodes with an interface in a VPC, and of the `users`; NAT gateways are no ends of a flow. Names are sorted. `open_walk` walks among the same places with every group open."""
-    nodes: dict[str, Node] = {name: interfaces for name, interfaces in places.by_node.items() if not interfaces[0].is_nat_gateway}
+    nodes: dict[str, Node] = {name: interfaces for name, interfaces in places.by_node.items() if not (interfaces[0].is_nat_gateway or interfaces[0].is_network_firewall)}
     nodes |= {user: places.internet_by_node[user] for user in users}
     matrix = _Matrix(walk, open_walk, places, topology, nodes, protocol, port, source_port)
     return matrix.fill()
@@ -99,7 +101,7 @@ class _Matrix:
         self._protocol, self._port, self._source_port = protocol, port, source_port
         self._named = frozenset(target for table in topology.of(RouteTable) for route in table.routes for target in route.targets())
         others = tuple(resource for resource in topology.resources if not isinstance(resource, SecurityGroup))
-        self._blocks = _Blocks(_inside(others))
+        self._blocks = _Blocks((*_inside(others), *(block for group in topology.of(RuleGroup) for block in group.blocks())))
         self._blocks_of_groups = _Blocks(_inside(tuple(rule for group in topology.of(SecurityGroup) for rule in relevant(group, protocol, (port, source_port)))))
         self._sets = GroupSets(tuple(node[0].address if isinstance(node, tuple) else node.address for node in self._nodes), places.named, self._packet())
         self._fates: dict[Fate, int] = {Fate(passes=True, arrives=True, leg="", stage=ITSELF, origin=ITSELF): 0}
@@ -131,7 +133,8 @@ class _Matrix:
             return
         skeleton = self._asked(source, target, self._open_walk)
         sender, receiver = self._nodes[source], self._nodes[target]
-        if not (isinstance(sender, tuple) and isinstance(receiver, tuple) and _is_plain(skeleton, sender, receiver)):
+        beyond_a_hub = any(hop.stage is Stage.TRANSIT_GATEWAY for hop in skeleton.request.hops) and any(self._names_groups(index) for index in (*sources, *targets))
+        if beyond_a_hub or not (isinstance(sender, tuple) and isinstance(receiver, tuple) and _is_plain(skeleton, sender, receiver)):
             self._by_walks(sources, targets)
             return
         delivered = skeleton.request.outcome is Outcome.DELIVERED
@@ -176,6 +179,10 @@ class _Matrix:
     def _groups(self, index: int) -> tuple[SecurityGroup, ...]:
         node = self._nodes[index]
         return node[0].groups if isinstance(node, tuple) else ()
+
+    def _names_groups(self, index: int) -> bool:
+        """Whether a rule names a group: beyond a transit gateway that means something else than its members."""
+        return any(rule.security_group_id is not None for group in self._groups(index) for flow in Flow for rule in group.rules(flow))
 
     def _refused(self, index: int, flow: Flow) -> Fate:
         origin = no_rule_name((group.id for group in self._groups(index)), flow)
@@ -225,6 +232,9 @@ def _fate(walk: Walk) -> Fate:
     arrives = walk.request.outcome is Outcome.DELIVERED
     stage = last.stage.value if last.verdict is Verdict.DENY else ""
     origin = _without_ends(last.origin, (str(last.packet.source), str(last.packet.destination))) if stage else ""
+    asks = next((hop for hop in walk.request.hops if hop.stage is Stage.NETWORK_FIREWALL and ASKS in hop.origin), None)
+    if not stage and asks is not None:  # the handshake passes; what follows is decided by what it says
+        stage, origin = asks.stage.value, asks.origin
     return Fate(passes=walk.outcome is Outcome.DELIVERED, arrives=arrives, leg=walk.leg.value if stage else "", stage=stage, origin=origin)
 
 

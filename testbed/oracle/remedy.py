@@ -3,6 +3,7 @@
     security group   add an ingress or egress rule, from the group of the other end where it has one
     network ACL      add a rule, for a reply one for the ephemeral ports; or a lower number than the rule that denies
     route            add a route, or point a blackhole at something that exists
+    transit gateway  associate, propagate, add a route, enable the zone
     gateways         a public address, a NAT gateway, a balancer: whatever AWS's own pages advise
 
 Source: VPC user guide, "Network ACLs" (ephemeral ports), "Security group rules", "Internet gateways", "Troubleshoot NAT gateways" (documented).
@@ -43,12 +44,16 @@ def advise(walk: Walk, places: Places) -> Advice:
             return _acl(last, path, places)
         case Stage.ROUTE:
             return _route(last)
+        case Stage.TRANSIT_GATEWAY:
+            return _transit_gateway(last)
         case Stage.INTERNET_GATEWAY:
             return _internet_gateway(last)
         case Stage.INTERFACE:
             return _interface(last)
         case Stage.NAT_GATEWAY:
             return Advice(cause=f"{last.where} passes only what was asked for from inside ({last.origin}).", remedy=f"reach hosts behind {last.where} through a load balancer, or give them public addresses")
+        case Stage.NETWORK_FIREWALL:
+            return _network_firewall(last)
         case Stage.INTERNET:
             return _internet(last, places)
         case _:
@@ -90,6 +95,31 @@ def _route(hop: Hop) -> Advice:
     if "blackhole" in hop.origin:
         return Advice(cause=f"{hop.origin}: the route's target does not exist any more.", remedy=f"point the route in {hop.where} at a target that exists, or remove it")
     return Advice(cause=f"{hop.where} has no route to {hop.packet.destination}.", remedy=f"add to {hop.where} a route whose destination contains {hop.packet.destination}")
+
+
+def _transit_gateway(hop: Hop) -> Advice:
+    origin, destination = hop.origin, hop.packet.destination
+    if "has no subnet in" in origin:
+        attachment, zone = origin.partition(": ")[2].split(" ")[0], origin.rpartition(" ")[2]
+        cause = f"{hop.packet.source} is in {zone}, where {attachment} has no subnet: a sender reaches {hop.where} only in a zone that its attachment enables."
+        return Advice(cause=cause, remedy=f"add a subnet in {zone} to the subnet_ids of {attachment}")
+    if origin.endswith("-> blackhole"):
+        return Advice(cause=f"{origin}: the table drops what goes there.", remedy=f"remove the blackhole, or add a more specific route to {destination}, if they are to meet")
+    if "no route to" in origin:
+        table = origin.partition(":")[0]
+        return Advice(cause=f"{table} has no route to {destination}.", remedy=f"let the attachment that leads to {destination} propagate into {table}, or add a static route there")
+    if "associated with no route table" in origin:
+        return Advice(cause=f"{origin}.", remedy="name the attachment in the associations of a transit gateway route table")
+    return Advice(cause=f"{origin}.")
+
+
+def _network_firewall(hop: Hop) -> Advice:
+    if "stream exception policy" in hop.origin:
+        cause = f"{hop.origin}: request and reply went by different endpoints, and each knows only the flows that it has seen begin."
+        return Advice(cause=cause, remedy="route both directions through one endpoint; behind a transit gateway, set appliance_mode_support on the inspection VPC's attachment")
+    if "larger than" in hop.origin:
+        return Advice(cause=f"{hop.origin}.")
+    return Advice(cause=f"{hop.origin} drops {packet_words(hop.packet)} at {hop.where}.", remedy=f"change {hop.origin.partition('#')[0].split(' ')[0]}, or let a rule that is asked before it pass this traffic")
 
 
 def _internet_gateway(hop: Hop) -> Advice:

@@ -1,6 +1,6 @@
 """Route selection from the tables as written: which table and which ACL serve a subnet, and which route takes a packet.
 
-The longest prefix wins; of equal ones a static CIDR, then a prefix list. Every table has a local route for each CIDR of its VPC, whose target a
+The longest prefix wins; of equal ones a static CIDR, then a prefix list, then what a virtual private gateway propagates. Every table has a local route for each CIDR of its VPC, whose target a
 static route for the same CIDR replaces. Of two prefix lists with one block AWS picks one at random and stays with it: the first id here.
 Deliberately not `resolve.routes`: the two are held against each other.
 Source: VPC user guide, "How route priority works", "Configure route tables", "Gateway route tables", "Network ACLs" (documented).
@@ -19,6 +19,7 @@ from testbed.model.subnet import Subnet
 from testbed.model.topology import Topology
 from testbed.model.values import ANYWHERE, Verdict
 from testbed.model.vpc import Vpc
+from testbed.oracle.vpn_connection import PropagatedRoute
 from testbed.resolve.references import default_network_acl, default_route_table
 
 NEVER_FORWARDED = IPv4Network("169.254.168.0/22")
@@ -87,12 +88,15 @@ def _rank(selected: Selected) -> tuple[int, RoutePriority, int, str]:
 
 
 def _routes(table: RouteTable, vpc: Vpc, prefix_lists: PrefixLists) -> Iterator[Selected]:
-    replaced = {route.destination_cidr_block for route in table.routes}
+    replaced = {route.destination_cidr_block for route in table.routes if not isinstance(route, PropagatedRoute)}
     for block in vpc.cidr_blocks:
         if block not in replaced:
             yield Selected(route=None, destination=block, priority=RoutePriority.STATIC, origin=f"{table.id} {block} -> local")
     for route in table.routes:
-        if route.destination_cidr_block is not None:
+        if isinstance(route, PropagatedRoute) and route.destination_cidr_block is not None:
+            origin = f"{table.id} {route.destination_cidr_block} -> {target_of(route)} (propagated, {route.source})"
+            yield Selected(route=route, destination=route.destination_cidr_block, priority=route.priority, origin=origin)
+        elif route.destination_cidr_block is not None:
             origin = f"{table.id} {route.destination_cidr_block} -> {target_of(route)}"
             yield Selected(route=route, destination=route.destination_cidr_block, priority=RoutePriority.STATIC, origin=origin)
         elif (prefix_list := prefix_lists.get(route.destination_prefix_list_id or "")) is not None:

@@ -18,10 +18,17 @@ from testbed.model.vpc import Vpc
 from testbed.model.vpc_peering_connection import VpcPeeringConnection
 from testbed.oracle.private_access import with_gateway_routes
 from testbed.oracle.route_selection import NEVER_FORWARDED, Selected, in_order, table_of, target_of
+from testbed.oracle.vpn_connection import PropagatedRoute, with_propagated_routes
 from testbed.resolve.references import References, default_route_table
 
 LOCAL = "local"
-WORDS = {RoutePriority.STATIC: "a static route", RoutePriority.PREFIX_LIST: "a prefix list"}
+WORDS = {
+    RoutePriority.STATIC: "a static route",
+    RoutePriority.PREFIX_LIST: "a prefix list",
+    RoutePriority.PROPAGATED_DIRECT_CONNECT: "a propagated route of Direct Connect",
+    RoutePriority.PROPAGATED_VPN_STATIC: "a propagated static route of a VPN",
+    RoutePriority.PROPAGATED_VPN_BGP: "a propagated BGP route of a VPN",
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,6 +42,13 @@ class RouteInForce:
     origin: str
     why: str
     beaten: tuple[str, ...]
+    propagated: str | None = None
+    """Of which connection a virtual private gateway has propagated it."""
+
+    @property
+    def is_learned(self) -> bool:
+        """Whether BGP brings it, so that it comes and goes by itself."""
+        return self.propagated is not None and self.propagated.endswith(" BGP")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -68,7 +82,7 @@ def table_in_force(name: str, topology: Topology) -> TableInForce:
     if vpc is None:
         raise LookupError(f"{table.id} is of no VPC")
     served = tuple(each.id for each in topology.of(Subnet) if each.vpc_id == vpc.id and table_of(each, topology).id == table.id)
-    table = with_gateway_routes(table, topology)
+    table = with_propagated_routes(with_gateway_routes(table, topology), topology)
     routes = in_order(table, vpc, {prefix_list.id: prefix_list for prefix_list in topology.of(PrefixList)})
     winners = {selected.destination: selected for selected in reversed(routes)}
     in_force = tuple(_in_force(selected, routes, references) for selected in routes if winners[selected.destination] is selected)
@@ -97,6 +111,7 @@ def _in_force(selected: Selected, routes: Iterable[Selected], references: Refere
         origin=selected.origin,
         why=_why(selected, equal, shorter),
         beaten=tuple(other.origin for other in (*equal, *shorter)),
+        propagated=route.source if isinstance(route, PropagatedRoute) else None,
     )
 
 
@@ -115,6 +130,8 @@ def _why(selected: Selected, equal: list[Selected], shorter: list[Selected]) -> 
 
 
 def _list(selected: Selected) -> str:
+    if isinstance(selected.route, PropagatedRoute):
+        return f"of {selected.route.source}"
     return "" if selected.route is None else selected.route.destination_prefix_list_id or ""
 
 

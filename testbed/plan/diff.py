@@ -3,7 +3,7 @@
 Pure: the engine carries it out, in this order: services and links that go, nodes that go, nodes that come, links that come or change, what
 changes inside nodes, flows that end, services that come, restart or reload.
 
-Invariants: `diff(plan, plan)` is empty; a change depends on the two plans alone; a part that cannot be changed in place (a node's kind, a
+Invariants: `diff(plan, plan)` is empty; a change depends on the two plans alone; a part that cannot be changed in place (a node's kind, whether it keeps the TTL, a
 sysctl that the new plan does not mention, an interface's name) is removed and added, with everything that hangs on it.
 """
 
@@ -73,8 +73,8 @@ class LinkChange:
 
     @property
     def remade(self) -> bool:
-        """Whether it must be made anew: another MAC address, or a wire where there was none."""
-        return (self.old.wire is None) != (self.new.wire is None) or (self.old.a.mac, self.old.b.mac) != (self.new.a.mac, self.new.b.mac)
+        """Whether it must be made anew: another MAC address, another VLAN, or a wire where there was none."""
+        return self.old.vlan != self.new.vlan or (self.old.wire is None) != (self.new.wire is None) or (self.old.a.mac, self.old.b.mac) != (self.new.a.mac, self.new.b.mac)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -172,7 +172,7 @@ def _rebuilt(old: Plan, new: Plan) -> frozenset[str]:
 
 def _same_kind(old: Node, new: Node) -> bool:
     """Whether a node can become the other one in place: a sysctl that is not named any more cannot be set back."""
-    return old.kind is new.kind and (old.sysctls == new.sysctls or dict(old.sysctls).keys() <= dict(new.sysctls).keys())
+    return (old.kind, old.keeps_ttl) == (new.kind, new.keeps_ttl) and (old.sysctls == new.sysctls or dict(old.sysctls).keys() <= dict(new.sysctls).keys())
 
 
 def _remade(removed: tuple[Link, ...], added: tuple[Link, ...], changed: tuple[LinkChange, ...]) -> dict[str, frozenset[str]]:

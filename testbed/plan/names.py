@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from functools import lru_cache
 
 IFNAMSIZ = 15
 CHAIN_NAME_SIZE = 120
+OTHER = re.compile(r"[^A-Za-z0-9]")
 
 
 def interface_name(prefix: str, resource_id: str) -> str:
@@ -39,7 +41,7 @@ def mac_address(node: str, interface: str) -> str:
 
 @lru_cache(maxsize=1 << 16)
 def _identifier(part: str) -> str:
-    clean = "".join(c if c.isalnum() and c.isascii() else "_" for c in part)
+    clean = OTHER.sub("_", part)
     if clean.replace("_", "-") != part and clean != part:
         clean = f"{clean}_{hashlib.blake2s(part.encode(), digest_size=2).hexdigest()}"
     return clean if not clean[:1].isdigit() else f"x{clean}"

@@ -20,7 +20,11 @@ class NodeKind(enum.StrEnum):
     """What a namespace stands for; how it is drawn, and which nodes forward packets."""
 
     CITY = "city"
+    CUSTOMER_GATEWAY = "customer-gateway"
+    """The router of an on-premises site."""
     DATABASE = "database"
+    DIRECT_CONNECT = "direct-connect"
+    """A port at a Direct Connect location, or the router behind it."""
     EDGE_LOCATION = "edge-location"
     FABRIC = "fabric"
     GATEWAY_ENDPOINT = "gateway-endpoint"
@@ -30,11 +34,19 @@ class NodeKind(enum.StrEnum):
     LOAD_BALANCER = "load-balancer"
     NAME_SERVER = "name-server"
     NAT_GATEWAY = "nat-gateway"
+    NETWORK_FIREWALL = "network-firewall"
+    """A firewall's endpoint, or the engine behind it."""
     NETWORK_INTERFACE = "network-interface"
     """The port of an interface that forwards for others, with the state of its own groups."""
+    ON_PREMISES_HOST = "on-premises-host"
     RESOLVER = "resolver"
+    RESOLVER_ENDPOINT = "resolver-endpoint"
     SERVICES_PLANE = "services-plane"
+    TRANSIT_GATEWAY = "transit-gateway"
     USER = "user"
+    VPN_ENDPOINT = "vpn-endpoint"
+    """AWS's end of one tunnel."""
+    VPN_GATEWAY = "vpn-gateway"
 
 
 class RouteType(enum.StrEnum):
@@ -49,7 +61,10 @@ MAIN_TABLE = 254
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Route:
-    """One kernel route. UNICAST has `device`, and `via` where there is a next hop; `onlink` skips the check that `via` is reachable."""
+    """One kernel route. UNICAST has `device`, and `via` where there is a next hop; `onlink` skips the check that `via` is reachable.
+
+    Of several routes of a table to one destination the kernel takes the one with the lowest `metric`.
+    """
 
     destination: IPv4Network
     type: RouteType = RouteType.UNICAST
@@ -59,6 +74,7 @@ class Route:
     table: int = MAIN_TABLE
     source: IPv4Address | None = None
     mtu_bytes: int | None = None
+    metric: int = 0
     origin: str = ""
 
 
@@ -66,7 +82,7 @@ class Route:
 class PolicyRule:
     """One `ip rule`: packets whose mark under `mask` is `mark`, and that come from `source` if it is given, use `table`.
 
-    Lower `priority` is asked first (the kernel's main table is 32766). A `mask` of 0 looks at no mark.
+    Lower `priority` is asked first (the kernel's main table is 32766); rules of one priority exclude each other. A `mask` of 0 looks at no mark.
     """
 
     priority: int
@@ -99,6 +115,8 @@ class Interface:
     addresses: tuple[IPv4Interface, ...] = ()
     mtu_bytes: int = 1500
     sysctls: tuple[tuple[str, str], ...] = ()
+    offloads: bool = True
+    """False: frames leave it as they would be on a wire, segments cut and checksums filled in, for a program that reads them at the other end."""
     origin: str = ""
 
 
@@ -112,18 +130,38 @@ class Wire:
     rate_mbit: float | None = None
 
 
+LinkKey = tuple[str, str, str, str]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Vlan:
+    """A link that is an 802.1Q VLAN on another, which has the key `trunk`; at least one end is in the node of one of the trunk's ends. What happens to the trunk happens to it."""
+
+    tag: int
+    trunk: LinkKey
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Link:
-    """Two interfaces joined; `a` sorts before `b` by (node, name). `wire` None is a veth pair."""
+    """Two interfaces joined; `a` sorts before `b` by (node, name). `wire` None is a veth pair, or with `vlan` a part of its trunk's wire."""
 
     a: Interface
     b: Interface
     wire: Wire | None = None
+    vlan: Vlan | None = None
     origin: str = ""
 
     @property
-    def key(self) -> tuple[str, str, str, str]:
+    def key(self) -> LinkKey:
         return (self.a.node, self.a.name, self.b.node, self.b.name)
+
+    @property
+    def parents(self) -> tuple[tuple[str, str], tuple[str, str]]:
+        """The trunk's ends under the ends of a VLAN, as (node, interface): an end is on the trunk's end in its own node, or on the one that is left."""
+        if self.vlan is None:
+            raise ValueError(f"{self.key} is not a VLAN")
+        one, other = self.vlan.trunk[:2], self.vlan.trunk[2:]
+        return (one, other) if self.a.node == one[0] or (self.b.node == other[0] and self.a.node != other[0]) else (other, one)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -131,7 +169,7 @@ class Node:
     """One namespace, sorted by `name` in a plan. `loopback` addresses sit on lo; `sysctls` are paths under ``net/`` (``ipv4/ip_forward``) and values.
 
     `name_servers`, `search` and `hosts` become resolv.conf and hosts of whatever runs in the node by `exec`. `city` is where it stands.
-    Routes are sorted by (table, destination, type, device), rules by priority, neighbours by (device, address).
+    Routes are sorted by (table, destination, metric), rules by (priority, mark), neighbours by (device, address).
     """
 
     name: str
@@ -146,6 +184,8 @@ class Node:
     routes: tuple[Route, ...] = ()
     rules: tuple[PolicyRule, ...] = ()
     neighbours: tuple[Neighbour, ...] = ()
+    keeps_ttl: bool = False
+    """What it forwards keeps its TTL: it is no hop."""
     ruleset: Ruleset | None = None
     name_servers: tuple[IPv4Address, ...] = ()
     search: tuple[str, ...] = ()

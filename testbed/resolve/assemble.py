@@ -5,21 +5,26 @@ Order: all faults first (each resource's own, then those across resources); only
 
 from __future__ import annotations
 
+from ipaddress import IPv4Address
+
 from testbed.model.db_instance import DBInstance
 from testbed.model.distribution import Distribution
 from testbed.model.errors import ModelError
 from testbed.model.internet_gateway import InternetGateway
 from testbed.model.load_balancer import LoadBalancer
+from testbed.model.public_virtual_interface import PublicVirtualInterface
+from testbed.model.security_group import SecurityGroup
 from testbed.model.subnet import Subnet
 from testbed.model.topology import Topology
 from testbed.model.vpc import Vpc
-from testbed.resolve import names, routes, world
+from testbed.resolve import names, on_premises_sites, routes, transit_gateways, vpn_connections, world
 from testbed.resolve.aws_prefix_lists import with_aws_prefix_lists
 from testbed.resolve.faults import all_faults
 from testbed.resolve.interfaces import Wanted, assign_addresses, mac, wanted
 from testbed.resolve.public_addresses import assign_public_addresses
 from testbed.resolve.references import References
 from testbed.resolve.resolved import Resolved, ResolvedDatabase, ResolvedInterface, ResolvedRegion, ResolvedVpc, SecondaryAddress
+from testbed.resolve.virtual_interfaces import virtual_interfaces
 
 RESOLVER_HOST = 2
 
@@ -36,19 +41,21 @@ def resolve(topology: Topology) -> Resolved:
     found = all_faults(references, wanted_interfaces)
     if found:
         raise ModelError(found)
-    regions = world.regions(topology)
+    regions, zones = world.regions(topology), _zones(topology)
     cities = world.cities(topology)
     interfaces = _interfaces(wanted_interfaces, regions, references)
     subnets = routes.subnets(references)
     groups = routes.security_groups(references)
+    sites = on_premises_sites.sites(topology, cities)
+    sessions = virtual_interfaces(references)
     return Resolved(
         topology=topology,
-        vpcs=tuple(_vpc(vpc, references) for vpc in topology.of(Vpc)),
+        vpcs=tuple(_vpc(vpc, zones[vpc.region], references) for vpc in topology.of(Vpc)),
         subnets=subnets,
         route_tables=routes.route_tables(references, {interface.id for interface in interfaces if interface.public_address is not None}),
         network_acls=routes.network_acls(references, subnets),
         security_groups=groups,
-        members=tuple((group.id, tuple(sorted(address for i in interfaces if group.id in i.security_groups for address in i.addresses))) for group in groups),
+        members=_members(groups, interfaces),
         interfaces=interfaces,
         databases=tuple(_database(database, interfaces, references) for database in topology.of(DBInstance)),
         cities=cities,
@@ -61,8 +68,22 @@ def resolve(topology: Topology) -> Resolved:
         load_balancer_names=tuple(
             (balancer.id, names.load_balancer_name(topology.account, _region_of(balancer.subnets[0], references), balancer)) for balancer in topology.of(LoadBalancer)
         ),
+        sites=sites,
+        vpn_connections=vpn_connections.vpn_connections(references, regions, sites, (each.public_address for interface in interfaces for each in interface.mapped if each.public_address is not None)),
+        virtual_interfaces=tuple(each for each in sessions if not isinstance(each.interface, PublicVirtualInterface)),
+        public_virtual_interfaces=tuple(each for each in sessions if isinstance(each.interface, PublicVirtualInterface)),
         distribution_names=tuple((distribution.id, names.distribution_name(topology.account, distribution.id)) for distribution in topology.of(Distribution)),
+        transit_gateway_attachments=transit_gateways.attachments(references),
+        transit_gateway_route_tables=transit_gateways.route_tables(references),
     )
+
+
+def _members(groups: tuple[SecurityGroup, ...], interfaces: tuple[ResolvedInterface, ...]) -> tuple[tuple[str, tuple[IPv4Address, ...]], ...]:
+    held: dict[str, list[IPv4Address]] = {group.id: [] for group in groups}
+    for interface in interfaces:
+        for group_id in interface.security_groups:
+            held[group_id] += interface.addresses
+    return tuple((group.id, tuple(sorted(held[group.id]))) for group in groups)
 
 
 def _region_of(subnet_id: str, references: References) -> str:
@@ -72,9 +93,14 @@ def _region_of(subnet_id: str, references: References) -> str:
     return vpc.region
 
 
-def _vpc(vpc: Vpc, references: References) -> ResolvedVpc:
-    gateway = next((gateway.id for gateway in references.topology.of(InternetGateway) if gateway.vpc_id == vpc.id), None)
-    zones = sorted({subnet.availability_zone for subnet in references.topology.of(Subnet) if subnet.availability_zone.startswith(vpc.region)})
+def _zones(topology: Topology) -> dict[str, tuple[str, ...]]:
+    """The Availability Zones in use, by Region, each sorted."""
+    used = sorted({subnet.availability_zone for subnet in topology.of(Subnet)})
+    return {region: tuple(zone for zone in used if zone.startswith(region)) for region in {vpc.region for vpc in topology.of(Vpc)}}
+
+
+def _vpc(vpc: Vpc, zones: tuple[str, ...], references: References) -> ResolvedVpc:
+    gateway = next((gateway.id for gateway in references.inside(InternetGateway, vpc.id)), None)
     return ResolvedVpc(
         vpc=vpc,
         resolver=vpc.cidr_block.network_address + RESOLVER_HOST,

@@ -4,6 +4,8 @@
     Instance, NatGateway       eni-<id>, eth0
     LoadBalancer               eni-<id>-<zone letter> in each of its subnets, one node each
     VpcEndpoint (interface)    eni-<id>-<zone letter> in each of its subnets, one node each
+    NetworkFirewall            eni-<id>-<zone letter> in each of its subnets, one node each
+    ResolverEndpoint           eni-<id>-<number> for each of its addresses, one node each
     DBInstance                 eni-<id> in the subnet of its zone, or in the first of its group
 
 Addresses: explicit ones first; then each interface, by id, takes the host number that its id hashes to, or the next free one. As on AWS they look
@@ -23,7 +25,9 @@ from testbed.model.db_instance import DBInstance
 from testbed.model.instance import Instance
 from testbed.model.load_balancer import NETWORK, LoadBalancer
 from testbed.model.nat_gateway import NatGateway
+from testbed.model.network_firewall import NetworkFirewall
 from testbed.model.network_interface import NetworkInterface
+from testbed.model.resolver_endpoint import ResolverEndpoint
 from testbed.model.subnet import Subnet
 from testbed.model.vpc import Vpc
 from testbed.model.vpc_endpoint import VpcEndpoint
@@ -68,7 +72,7 @@ def slot(interface_id: str, number: int) -> str:
 
 def wanted(references: References) -> tuple[Wanted, ...]:
     """Every interface of the topology whose subnet is known, by id."""
-    found = (*_of_instances(references), *_attached(references), *_of_load_balancers(references), *_of_nat_gateways(references), *_of_databases(references), *_of_vpc_endpoints(references))
+    found = (*_of_instances(references), *_attached(references), *_of_load_balancers(references), *_of_nat_gateways(references), *_of_databases(references), *_of_vpc_endpoints(references), *_of_resolver_endpoints(references), *_of_network_firewalls(references))
     return tuple(sorted(found, key=lambda interface: interface.id))
 
 
@@ -103,8 +107,8 @@ def hashed(name: str) -> int:
 
 
 def mac(vpc_index: int, address: IPv4Address) -> str:
-    """A locally administered MAC: 02, the VPC's index, the address. Unique although VPCs may overlap."""
-    return ":".join(f"{byte:02x}" for byte in (0x02, vpc_index, *address.packed))
+    """A locally administered MAC: 02 (from the 256th VPC on 06, 0a …), the VPC's index, the address. Unique although VPCs may overlap."""
+    return ":".join(f"{byte:02x}" for byte in (0x02 | (vpc_index >> 8) << 2, vpc_index & 0xFF, *address.packed))
 
 
 def zone_letter(subnet: Subnet) -> str:
@@ -202,4 +206,27 @@ def _of_vpc_endpoints(references: References) -> Iterator[Wanted]:
                 yield Wanted(
                     id=f"eni-{node}", owner=endpoint.id, owner_kind=OwnerKind.VPC_ENDPOINT, node=node, device="eth0", subnet=subnet,
                     security_groups=groups_in_force(endpoint.security_group_ids, subnet, references), named_by=endpoint.id,
+                )  # fmt: skip
+
+
+def _of_resolver_endpoints(references: References) -> Iterator[Wanted]:
+    for endpoint in references.topology.of(ResolverEndpoint):
+        for number, request in enumerate(endpoint.ip_addresses, start=1):
+            subnet = references.get(Subnet, request.subnet_id)
+            if subnet is not None:
+                node = f"{endpoint.id}-{number}"
+                yield Wanted(
+                    id=f"eni-{node}", owner=endpoint.id, owner_kind=OwnerKind.RESOLVER_ENDPOINT, node=node, device="eth0", subnet=subnet,
+                    explicit=_explicit(request.ip), security_groups=groups_in_force(endpoint.security_group_ids, subnet, references), named_by=endpoint.id,
+                )  # fmt: skip
+
+
+def _of_network_firewalls(references: References) -> Iterator[Wanted]:
+    for firewall in references.topology.of(NetworkFirewall):
+        for subnet_id in firewall.subnet_mappings:
+            subnet = references.get(Subnet, subnet_id)
+            if subnet is not None:
+                node = f"{firewall.id}-{zone_letter(subnet)}"
+                yield Wanted(
+                    id=f"eni-{node}", owner=firewall.id, owner_kind=OwnerKind.NETWORK_FIREWALL, node=node, device="eth0", subnet=subnet, source_dest_check=False, named_by=firewall.id,
                 )  # fmt: skip

@@ -7,7 +7,7 @@ the ids of what AWS makes with every VPC (VPC user guide, "Default security grou
 
 from __future__ import annotations
 
-from typing import TypeVar
+from typing import TypeVar, cast
 
 from testbed.model.subnet import Subnet
 from testbed.model.topology import Resource, Topology
@@ -41,6 +41,7 @@ class References:
         for resource in topology.resources:
             self._by_id.setdefault(resource.id, resource)
             self._by_kind.setdefault((type(resource), resource.id), resource)
+        self._inside: dict[type[object], dict[str | None, tuple[Resource, ...]]] = {}
 
     def named(self, resource_id: str | None) -> Resource | None:
         """The resource with this id, whatever it is."""
@@ -50,6 +51,15 @@ class References:
         """The resource of this kind with this id."""
         found = None if resource_id is None else self._by_kind.get((kind, resource_id))
         return found if isinstance(found, kind) else None
+
+    def inside(self, kind: type[R], vpc_id: str) -> tuple[R, ...]:
+        """The resources of this kind whose `vpc_id` is this VPC's, by id."""
+        if kind not in self._inside:
+            found: dict[str | None, list[Resource]] = {}
+            for resource in self.topology.of(kind):
+                found.setdefault(getattr(resource, "vpc_id", None), []).append(resource)
+            self._inside[kind] = {vpc: tuple(resources) for vpc, resources in found.items()}
+        return cast("tuple[R, ...]", self._inside[kind].get(vpc_id, ()))
 
     def vpc_of_subnet(self, subnet_id: str | None) -> Vpc | None:
         """The VPC of a subnet."""

@@ -7,18 +7,25 @@ effective routes: it computes its own (see `testbed.oracle`).
 from __future__ import annotations
 
 import enum
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
 from ipaddress import IPv4Address, IPv4Network
+from typing import TypeVar, cast
 
 from testbed.model.connection_tracking import DEFAULT_TIMEOUTS, ConnectionTrackingSpecification
 from testbed.model.distribution import Distribution
 from testbed.model.geography import City
+from testbed.model.instance import Instance
 from testbed.model.network_acl import NetworkAcl
 from testbed.model.route_table import RoutePriority
 from testbed.model.security_group import SecurityGroup
 from testbed.model.subnet import Subnet
 from testbed.model.topology import Topology
 from testbed.model.vpc import Vpc
+from testbed.resolve.resolved_transit_gateway import ResolvedTransitGatewayAttachment, ResolvedTransitGatewayRouteTable
+from testbed.resolve.resolved_virtual_interface import ResolvedVirtualInterface
+
+T = TypeVar("T")
 
 
 class TargetKind(enum.StrEnum):
@@ -28,8 +35,10 @@ class TargetKind(enum.StrEnum):
     INTERNET_GATEWAY = "internet-gateway"
     NAT_GATEWAY = "nat-gateway"
     NETWORK_INTERFACE = "network-interface"
+    TRANSIT_GATEWAY = "transit-gateway"
     VPC_ENDPOINT = "vpc-endpoint"
     VPC_PEERING_CONNECTION = "vpc-peering-connection"
+    VPN_GATEWAY = "vpn-gateway"
     BLACKHOLE = "blackhole"
 
 
@@ -85,6 +94,8 @@ class OwnerKind(enum.StrEnum):
     NAT_GATEWAY = "nat-gateway"
     DATABASE = "database"
     VPC_ENDPOINT = "vpc-endpoint"
+    RESOLVER_ENDPOINT = "resolver-endpoint"
+    NETWORK_FIREWALL = "network-firewall"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -207,6 +218,57 @@ class ResolvedDatabase:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ResolvedSite:
+    """An on-premises site: `node` is its router, `public_address` the router's on the internet of `city`, `gateway` its address on the LAN (.1).
+
+    `hosts` are pairs of a host's node and its address, by node."""
+
+    id: str
+    node: str
+    city: str
+    network: IPv4Network
+    gateway: IPv4Address
+    public_address: IPv4Address
+    reverse_path_filter: str
+    hosts: tuple[tuple[str, IPv4Address], ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ResolvedVpnTunnel:
+    """A tunnel of a VPN connection, `number` 1 or 2. `node` is AWS's endpoint, with `outside_address`; `inside` the /30, AWS's address first. `cause`: why it stays down, or None."""
+
+    number: int
+    node: str
+    outside_address: IPv4Address
+    inside: IPv4Network
+    pre_shared_key: str
+    device_pre_shared_key: str
+    mtu_bytes: int
+    cause: str | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ResolvedVpnConnection:
+    """A VPN connection. `gateway` is the virtual private or transit gateway at AWS's end, `device_address` the customer's outside address, `site` its site (None: not in this lab).
+
+    `customer_routes` are what the site's router sends into a static connection."""
+
+    id: str
+    customer_gateway: str
+    customer_asn: int
+    gateway: str
+    is_transit: bool
+    amazon_asn: int
+    region: str
+    site: str | None
+    device_address: IPv4Address
+    static: bool
+    static_routes: tuple[IPv4Network, ...]
+    customer_routes: tuple[IPv4Network, ...]
+    tunnels: tuple[ResolvedVpnTunnel, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Resolved:
     """A topology without faults, with nothing left to look up."""
 
@@ -233,10 +295,92 @@ class Resolved:
     """DNS name of each load balancer."""
     distribution_names: tuple[tuple[str, str], ...]
     """Own domain name of each distribution (``d<hash>.cloudfront.net``)."""
+    sites: tuple[ResolvedSite, ...] = ()
+    vpn_connections: tuple[ResolvedVpnConnection, ...] = ()
+    transit_gateway_attachments: tuple[ResolvedTransitGatewayAttachment, ...]
+    transit_gateway_route_tables: tuple[ResolvedTransitGatewayRouteTable, ...]
+    virtual_interfaces: tuple[ResolvedVirtualInterface, ...] = ()
+    """By session."""
+    public_virtual_interfaces: tuple[ResolvedVirtualInterface, ...] = ()
+    """By session; `gateway` is the virtual interface itself, `node` its own router."""
+
+    _indexes: dict[str, dict[str, tuple[object, ...]]] = field(default_factory=dict, init=False, repr=False, compare=False)
+    """What the look-ups below have gathered: each lowering asks for its own VPC's share, and there may be thousands."""
+
+    def vpc(self, vpc_id: str) -> ResolvedVpc:
+        """The VPC with this id. Raises KeyError."""
+        return self._by("vpc", self.vpcs, lambda vpc: vpc.vpc.id)[vpc_id][0]
+
+    def subnet(self, subnet_id: str) -> ResolvedSubnet:
+        """The subnet with this id. Raises KeyError."""
+        return self._by("subnet", self.subnets, lambda subnet: subnet.subnet.id)[subnet_id][0]
+
+    def route_table(self, table_id: str) -> ResolvedRouteTable:
+        """The route table with this id. Raises KeyError."""
+        return self._by("route table", self.route_tables, lambda table: table.id)[table_id][0]
+
+    def subnets_in(self, vpc_id: str) -> tuple[ResolvedSubnet, ...]:
+        """The subnets of one VPC, by id."""
+        return self._by("subnets in", self.subnets, lambda subnet: subnet.subnet.vpc_id).get(vpc_id, ())
+
+    def route_tables_in(self, vpc_id: str) -> tuple[ResolvedRouteTable, ...]:
+        """The route tables of one VPC, by id."""
+        return self._by("route tables in", self.route_tables, lambda table: table.vpc).get(vpc_id, ())
+
+    def instance(self, instance_id: str) -> Instance:
+        """The instance with this id. Raises KeyError."""
+        return self._by("instance", self.topology.of(Instance), lambda instance: instance.id)[instance_id][0]
+
+    def interface(self, interface_id: str) -> ResolvedInterface | None:
+        """The interface with this id; None if it is attached to nothing."""
+        return next(iter(self._by("interface", self.interfaces, lambda interface: interface.id).get(interface_id, ())), None)
+
+    def interfaces_in(self, vpc_id: str) -> tuple[ResolvedInterface, ...]:
+        """The interfaces in one VPC, by id."""
+        return self._by("interfaces in", self.interfaces, lambda interface: interface.vpc).get(vpc_id, ())
+
+    def attachments_of(self, transit_gateway_id: str) -> tuple[ResolvedTransitGatewayAttachment, ...]:
+        """The attachments at one transit gateway, by id."""
+        return self._by("attachments of", self.transit_gateway_attachments, lambda attachment: attachment.transit_gateway).get(transit_gateway_id, ())
+
+    def attachments_to(self, resource: str) -> tuple[ResolvedTransitGatewayAttachment, ...]:
+        """The attachments by which a VPC, or anything else, is attached, by id."""
+        return self._by("attachments to", self.transit_gateway_attachments, lambda attachment: attachment.resource).get(resource, ())
+
+    def attachment(self, attachment_id: str, transit_gateway_id: str) -> ResolvedTransitGatewayAttachment | None:
+        """An attachment at one transit gateway; None if it is not attached there."""
+        found = self._by("attachment", self.transit_gateway_attachments, lambda attachment: attachment.id).get(attachment_id, ())
+        return next((attachment for attachment in found if attachment.transit_gateway == transit_gateway_id), None)
+
+    def transit_gateway_route_table(self, table_id: str) -> ResolvedTransitGatewayRouteTable:
+        """The transit gateway route table with this id. Raises KeyError."""
+        return self._by("transit gateway route table", self.transit_gateway_route_tables, lambda table: table.id)[table_id][0]
 
     def interfaces_of(self, owner: str) -> tuple[ResolvedInterface, ...]:
         """The interfaces of one owner, by id."""
-        return tuple(i for i in self.interfaces if i.owner == owner)
+        return self._by("interfaces of", self.interfaces, lambda interface: interface.owner).get(owner, ())
+
+    @property
+    def members_of(self) -> Mapping[str, tuple[IPv4Address, ...]]:
+        """`members`, by group."""
+        found = self._indexes.setdefault("members of", {})
+        if not found:
+            found.update(self.members)
+        return cast("Mapping[str, tuple[IPv4Address, ...]]", found)
+
+    def groups(self, group_ids: Iterable[str]) -> tuple[SecurityGroup, ...]:
+        """The security groups with these ids, each once, by id. Raises KeyError."""
+        groups = self._by("groups", self.security_groups, lambda group: group.id)
+        return tuple(groups[group_id][0] for group_id in sorted(set(group_ids)))
+
+    def _by(self, name: str, items: Iterable[T], key: Callable[[T], str]) -> Mapping[str, tuple[T, ...]]:
+        """The items by key, gathered once under `name`, in their order."""
+        if name not in self._indexes:
+            gathered: dict[str, list[object]] = {}
+            for item in items:
+                gathered.setdefault(key(item), []).append(item)
+            self._indexes[name] = {value: tuple(found) for value, found in gathered.items()}
+        return cast("Mapping[str, tuple[T, ...]]", self._indexes[name])
 
     def distribution(self, distribution_id: str) -> Distribution:
         """The distribution with this id. Raises KeyError."""

@@ -22,6 +22,8 @@ from testbed.model.values import ANYWHERE, Verdict
 from testbed.model.vpc import Vpc
 from testbed.model.vpc_endpoint import VpcEndpoint
 from testbed.model.vpc_peering_connection import VpcPeeringConnection
+from testbed.model.vpn_connection import VpnConnection
+from testbed.model.vpn_gateway import VpnGateway, VpnGatewayRoutePropagation
 from testbed.resolve.references import References, default_network_acl, default_route_table, default_security_group
 from testbed.resolve.resolved import EffectiveRoute, ResolvedRouteTable, ResolvedSubnet, TargetKind
 from testbed.resolve.world import prefix_list_id
@@ -31,7 +33,7 @@ def route_tables(references: References, public_interfaces: Collection[str]) -> 
     """All tables by id, those that AWS made included, numbered within their VPC by id. `public_interfaces` have a public address."""
     resolved = []
     for vpc in references.topology.of(Vpc):
-        written = [table for table in references.topology.of(RouteTable) if table.vpc_id == vpc.id]
+        written = list(references.inside(RouteTable, vpc.id))
         if not any(table.main for table in written):
             written.append(RouteTable(id=default_route_table(vpc.id), vpc_id=vpc.id, main=True))
         for number, table in enumerate(sorted(written, key=lambda table: table.id), start=1):
@@ -49,12 +51,16 @@ def subnets(references: References) -> tuple[ResolvedSubnet, ...]:
 
 def network_acls(references: References, resolved_subnets: tuple[ResolvedSubnet, ...]) -> tuple[NetworkAcl, ...]:
     """Written ACLs and every VPC's default, by id; the default's associations are the subnets that have no other."""
+    without: dict[str, list[str]] = {resolved.subnet.vpc_id: [] for resolved in resolved_subnets}
+    for resolved in resolved_subnets:
+        if resolved.network_acl == default_network_acl(resolved.subnet.vpc_id):
+            without[resolved.subnet.vpc_id].append(resolved.subnet.id)
     defaults = (
         NetworkAcl(
             id=default_network_acl(vpc.id),
             vpc_id=vpc.id,
             entries=tuple(NetworkAclEntry(rule_number=100, direction=direction, rule_action=Verdict.ALLOW, cidr_block=ANYWHERE) for direction in Direction),
-            associations=tuple(resolved.subnet.id for resolved in resolved_subnets if resolved.network_acl == default_network_acl(vpc.id)),
+            associations=tuple(without.get(vpc.id, ())),
         )
         for vpc in references.topology.of(Vpc)
     )
@@ -76,14 +82,14 @@ def security_groups(references: References) -> tuple[SecurityGroup, ...]:
 
 
 def _table_of(subnet: Subnet, references: References) -> str:
-    tables = [table for table in references.topology.of(RouteTable) if table.vpc_id == subnet.vpc_id]
+    tables = references.inside(RouteTable, subnet.vpc_id)
     explicit = next((table.id for table in tables if subnet.id in table.associations), None)
     main = next((table.id for table in tables if table.main), default_route_table(subnet.vpc_id))
     return explicit or main
 
 
 def _acl_of(subnet: Subnet, references: References) -> str:
-    return next((acl.id for acl in references.topology.of(NetworkAcl) if subnet.id in acl.associations), default_network_acl(subnet.vpc_id))
+    return next((acl.id for acl in references.inside(NetworkAcl, subnet.vpc_id) if subnet.id in acl.associations), default_network_acl(subnet.vpc_id))
 
 
 def _in_force(candidates: Iterable[EffectiveRoute]) -> tuple[EffectiveRoute, ...]:
@@ -101,7 +107,7 @@ def _candidates(table: RouteTable, vpc: Vpc, public_interfaces: Collection[str],
             yield EffectiveRoute(destination=block, target_kind=TargetKind.LOCAL, target=vpc.id, origin=f"{table.id} {block} -> local")
     for route in (*table.routes, *_of_gateway_endpoints(table, references)):
         kind, target, name = _target(route, references)
-        if table.gateway_associations and target not in public_interfaces:  # what comes from an internet gateway reaches only what it could reach by itself
+        if table.gateway_associations and route.vpc_endpoint_id is None and target not in public_interfaces:  # what comes from an internet gateway reaches only what it could reach by itself
             kind = TargetKind.BLACKHOLE
         note = " (blackhole)" if kind is TargetKind.BLACKHOLE else ""
         if route.destination_cidr_block is not None:
@@ -113,6 +119,21 @@ def _candidates(table: RouteTable, vpc: Vpc, public_interfaces: Collection[str],
             yield EffectiveRoute(
                 destination=block, target_kind=kind, target=target, origin=origin, priority=RoutePriority.PREFIX_LIST, prefix_list=route.destination_prefix_list_id
             )
+    yield from _propagated(table, vpc, references)
+
+
+def _propagated(table: RouteTable, vpc: Vpc, references: References) -> Iterator[EffectiveRoute]:
+    """The static routes of VPN connections whose gateway propagates into the table; what lies within the VPC never beats the local route. Routes that BGP learns come at run time."""
+    for propagation in references.topology.of(VpnGatewayRoutePropagation):
+        if table.id not in propagation.route_table_ids:
+            continue
+        for connection in references.topology.of(VpnConnection):
+            for block in connection.static_routes if connection.vpn_gateway_id == propagation.vpn_gateway_id else ():
+                if not any(block.subnet_of(own) for own in vpc.cidr_blocks):
+                    origin = f"{table.id} {block} -> {propagation.vpn_gateway_id} (propagated, {connection.id} static)"
+                    yield EffectiveRoute(
+                        destination=block, target_kind=TargetKind.VPN_GATEWAY, target=propagation.vpn_gateway_id, origin=origin, priority=RoutePriority.PROPAGATED_VPN_STATIC
+                    )
 
 
 def _of_gateway_endpoints(table: RouteTable, references: References) -> Iterator[Route]:
@@ -128,10 +149,16 @@ def _target(route: Route, references: References) -> tuple[TargetKind, str, str]
         return TargetKind.BLACKHOLE, "", next(iter(route.targets()), "")
     if (peering := references.get(VpcPeeringConnection, route.vpc_peering_connection_id)) is not None:
         return TargetKind.VPC_PEERING_CONNECTION if peering.accepted else TargetKind.BLACKHOLE, peering.id, peering.id
+    if route.vpc_endpoint_id is not None:
+        return TargetKind.NETWORK_INTERFACE, f"eni-{route.vpc_endpoint_id.removeprefix('vpce-')}", route.vpc_endpoint_id
+    if route.transit_gateway_id is not None:
+        return TargetKind.TRANSIT_GATEWAY, route.transit_gateway_id, route.transit_gateway_id
     if (gateway := references.get(InternetGateway, route.gateway_id)) is not None:
         return TargetKind.INTERNET_GATEWAY, gateway.id, gateway.id
     if (endpoint := references.get(VpcEndpoint, route.gateway_id)) is not None:
         return TargetKind.VPC_ENDPOINT, endpoint.id, endpoint.id
+    if (private := references.get(VpnGateway, route.gateway_id)) is not None:
+        return TargetKind.VPN_GATEWAY, private.id, private.id
     if (nat := references.get(NatGateway, route.nat_gateway_id)) is not None:
         return TargetKind.NAT_GATEWAY, nat.id, nat.id
     if route.instance_id is not None:

@@ -18,7 +18,9 @@ from testbed.model.bucket import Bucket
 from testbed.model.elastic_ip import ElasticIp
 from testbed.model.geography import CITIES, EDGE_LOCATIONS, REGIONS
 from testbed.model.internet import Internet, User
+from testbed.model.on_premises_site import OnPremisesSite
 from testbed.model.topology import Topology
+from testbed.model.transit_gateway import TransitGateway
 from testbed.model.vpc import Vpc
 from testbed.model.vpc_endpoint import GATEWAY_SERVICES, VpcEndpoint
 from testbed.resolve.resolved import AwsService, NameServer, ResolvedCity, ResolvedEdge, ResolvedRegion, ResolvedUser
@@ -48,8 +50,8 @@ def edge_locations(topology: Topology) -> tuple[str, ...]:
 
 
 def regions(topology: Topology) -> tuple[ResolvedRegion, ...]:
-    """The Regions in use, by id: those of a VPC, an Elastic IP or a bucket."""
-    in_use = sorted({vpc.region for vpc in topology.of(Vpc)} | {elastic_ip.region for elastic_ip in topology.of(ElasticIp)} | {bucket.region for bucket in topology.of(Bucket)})
+    """The Regions in use, by id: those of a VPC, an Elastic IP, a bucket or a transit gateway."""
+    in_use = sorted({vpc.region for vpc in topology.of(Vpc)} | {elastic_ip.region for elastic_ip in topology.of(ElasticIp)} | {bucket.region for bucket in topology.of(Bucket)} | {gateway.region for gateway in topology.of(TransitGateway)})
     with_services = {bucket.region for bucket in topology.of(Bucket)} | {endpoint.region for endpoint in topology.of(VpcEndpoint) if endpoint.aws_service is not None}
     return tuple(_region(region, public_pool(region), region in with_services) for region in in_use if region in REGIONS)
 
@@ -60,10 +62,11 @@ def public_pool(region: str) -> IPv4Network:
 
 
 def cities(topology: Topology) -> tuple[ResolvedCity, ...]:
-    """The cities in use, by name: those of a user, an edge location or a Region."""
+    """The cities in use, by name: those of a user, an edge location, a Region or a site."""
     names = {user.city for user in topology.of(User)}
     names |= {EDGE_LOCATIONS[code] for code in edge_locations(topology)}
     names |= {region.city for region in regions(topology)}
+    names |= {site.city for site in topology.of(OnPremisesSite)}
     return tuple(_city(name, IPv4Network((f"198.18.{list(CITIES).index(name) + 1}.0", 24))) for name in sorted(names))
 
 

@@ -9,7 +9,7 @@ from plan_text import plan_text
 from services.common.config import decode, encode
 from services.common.main import config_class
 from testbed.compile import compile_plan
-from testbed.plan import Node, Ruleset, diff, render
+from testbed.plan import Node, diff, render
 from testbed.resolve import resolve
 from topologies.web_app import web_app
 
@@ -17,8 +17,8 @@ PLAN = compile_plan(resolve(web_app()))
 
 
 def ruleset_text(node: Node) -> str:
-    """The node's rules without the table that only restores TTLs."""
-    return render(Ruleset(tables=tuple(table for table in node.ruleset.tables if table.name != "ttl")))
+    """The node's rules."""
+    return render(node.ruleset)
 
 
 def test_the_plan_is_the_one_on_file():

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from testbed.engine.preflight import PROGRAMS
+from testbed.engine.programs import PROGRAMS
 
 ROOT = Path(__file__).resolve().parents[2]
 SCRIPT = ROOT / "testbed" / "setup.sh"
@@ -31,6 +31,17 @@ case $* in *' install '*nftables*)
     cat "$HERE/{POLICY}" "$HERE/{CLUSTER}" > "$HERE/during"
     printf '#!/bin/sh\\n' > "$HERE/bin/nft"
     chmod 755 "$HERE/bin/nft" ;;
+esac
+"""
+BACKPORTS = """#!/bin/sh
+case $* in
+    indextargets*) echo 'http://mirror.example/debian-security bookworm-security'; echo 'http://mirror.example/debian bookworm' ;;
+    *' -t bookworm-backports suricata')
+        for word in "$@"; do case $word in Dir::Etc::sourcelist=*) cat "${word#*=}" > "$HERE/during" ;; esac; done
+        printf '#!/bin/sh\\n' > "$HERE/bin/suricata"
+        chmod 755 "$HERE/bin/suricata" ;;
+    *' update') ;;
+    *) exit 100 ;;
 esac
 """
 SUDO = """#!/bin/sh
@@ -105,8 +116,32 @@ def test_it_is_plain_posix_shell():
 
 
 def test_it_installs_the_programs_that_preflight_looks_for():
-    listed = re.search(r"^PROGRAMS='([^']+)'", SCRIPT.read_text(), re.MULTILINE)
-    assert listed and sorted(listed[1].split()) == sorted(f"{program.name}:{program.package}" for program in PROGRAMS)
+    for name, everywhere in (("PROGRAMS", True), ("WHERE_OFFERED", False)):
+        listed = re.search(rf"^{name}='([^']+)'", SCRIPT.read_text(), re.MULTILINE)
+        assert listed and sorted(listed[1].split()) == sorted(f"{program.name}:{program.package}" for program in PROGRAMS if program.everywhere is everywhere)
+
+
+def test_what_apt_does_not_offer_is_told_and_done_without(machine):
+    machine.remove("suricata")
+    machine.install("apt-get", "#!/bin/sh\nexit 100\n")
+    result = machine.setup("install")
+    assert result.returncode == 0, result.stderr
+    assert "does not offer suricata" in result.stdout
+    assert machine.setup("install").stdout == "", "and not asked for again"
+
+
+def test_where_only_backports_have_it_no_source_stays_behind(machine):
+    """Debian 12's Suricata: asked for with a list of sources and an index that are gone afterwards."""
+    machine.remove("suricata")
+    machine.install("apt-get", BACKPORTS)
+    release, script = machine.home / "os-release", machine.checkout / "testbed" / "setup.sh"
+    release.write_text("VERSION_CODENAME=bookworm\n")
+    script.write_text(script.read_text().replace(". /etc/os-release", f". {release}"))
+    result = machine.setup("install")
+    assert result.returncode == 0, result.stderr
+    assert (machine.home / "bin" / "suricata").exists(), result.stdout
+    assert "http://mirror.example/debian bookworm-backports main" in (machine.home / "during").read_text()
+    assert list((machine.home / "tmp").iterdir()) == []
 
 
 def test_a_first_run_sets_up_then_runs_what_was_asked_with_its_arguments_as_they_are(machine):

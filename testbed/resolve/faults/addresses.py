@@ -5,6 +5,7 @@ Source: VPC user guide, "Subnet CIDR blocks" (reserved addresses); EC2 user guid
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
 from ipaddress import IPv4Address, IPv4Network
 
@@ -43,8 +44,11 @@ def _free(network: IPv4Network) -> str:
 
 
 def _full_subnets(references: References, interfaces: tuple[Wanted, ...]) -> Iterator[Fault]:
+    held: Counter[str] = Counter()
+    for interface in interfaces:
+        held[interface.subnet.id] += len(interface.slots)
     for subnet in references.topology.of(Subnet):
-        count = sum(len(interface.slots) for interface in interfaces if interface.subnet.id == subnet.id)
+        count = held[subnet.id]
         if isinstance(subnet.cidr_block, IPv4Network) and count > max(0, capacity(subnet.cidr_block)):
             problem = f"{count} private addresses, but {subnet.cidr_block} has {max(0, capacity(subnet.cidr_block))} free addresses"
             yield Fault(resource=subnet.id, problem=problem, remedy="choose a larger cidr_block, or move some to another subnet")

@@ -23,9 +23,10 @@ def faults(references: References, _: tuple[Wanted, ...]) -> Iterator[Fault]:
     """Second zones of a name, and aliases that lead nowhere."""
     first: dict[str, str] = {}
     for zone in references.topology.of(HostedZone):
-        if zone.name in first:
+        if zone.name in first and not zone.is_private:
             yield Fault(resource=zone.id, problem=f"{zone.name} already is the zone {first[zone.name]}", remedy="put all records into one zone")
-        first.setdefault(zone.name, zone.id)
+        if not zone.is_private:
+            first.setdefault(zone.name, zone.id)
         for record in zone.record_sets:
             if record.alias_target is not None:
                 yield from _alias_faults(zone, record, record.alias_target, references)

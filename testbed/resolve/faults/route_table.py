@@ -19,6 +19,8 @@ from testbed.model.subnet import Subnet
 from testbed.model.values import Fault
 from testbed.model.vpc import Vpc
 from testbed.model.vpc_peering_connection import VpcPeeringConnection
+from testbed.model.vpn_gateway import VpnGateway
+from testbed.resolve.faults.network_firewall import vpc_of_endpoint
 from testbed.resolve.interfaces import Wanted
 from testbed.resolve.references import References
 
@@ -27,7 +29,7 @@ def faults(references: References, _: tuple[Wanted, ...]) -> Iterator[Fault]:
     """Faults of the tables of each VPC, then of each table's associations and routes."""
     tables = references.topology.of(RouteTable)
     for vpc in references.topology.of(Vpc):
-        mains = [table for table in tables if table.main and table.vpc_id == vpc.id]
+        mains = [table for table in references.inside(RouteTable, vpc.id) if table.main]
         for table in mains[1:]:
             yield Fault(resource=table.id, problem=f"{vpc.id} already has the main route table {mains[0].id}", remedy="leave main=True on one table of the VPC")
     for table in tables:
@@ -72,12 +74,15 @@ def _target_faults(table: RouteTable, route: Route, references: References) -> I
 
 def _vpcs_of_targets(route: Route, references: References) -> Iterator[tuple[str, tuple[str, ...]]]:
     """Each target that exists, and the ids of the VPCs that may use it: two for a peering."""
-    gateway = references.get(InternetGateway, route.gateway_id)
+    gateway = references.get(InternetGateway, route.gateway_id) or references.get(VpnGateway, route.gateway_id)
     if gateway is not None:
         yield gateway.id, (gateway.vpc_id,)
     peering = references.get(VpcPeeringConnection, route.vpc_peering_connection_id)
     if peering is not None:
         yield peering.id, peering.vpcs
+    behind = vpc_of_endpoint(route.vpc_endpoint_id, references)
+    if route.vpc_endpoint_id is not None and behind is not None:
+        yield route.vpc_endpoint_id, (behind,)
     in_subnets = (references.get(NatGateway, route.nat_gateway_id), references.get(NetworkInterface, route.network_interface_id), references.get(Instance, route.instance_id))
     for target in in_subnets:
         subnet = None if target is None else references.get(Subnet, target.subnet_id)
@@ -107,10 +112,10 @@ def _local_faults(table: RouteTable, route: Route, references: References) -> It
         relation = "has the local route's destination" if is_local else "more specific than the local route"
         if route.destination_prefix_list_id is not None and is_local:  # assumed: only a route with a CIDR replaces the local one
             yield Fault(resource=name, problem=f"{relation}, by a prefix list", remedy="remove the entry: every table has the local route")
-        elif not is_local and destination not in [subnet.cidr_block for subnet in references.topology.of(Subnet) if subnet.vpc_id == vpc.id]:
+        elif not is_local and destination not in [subnet.cidr_block for subnet in references.inside(Subnet, vpc.id)]:
             problem = f"{relation}, but not the block of a subnet"
             yield Fault(resource=name, problem=problem, remedy="use the whole cidr_block of a subnet as destination, or remove the route")
-        for target, noun in ((route.gateway_id, "an internet gateway"), (route.vpc_peering_connection_id, "a VPC peering connection")):
+        for target, noun in ((route.gateway_id, "an internet gateway"), (route.vpc_peering_connection_id, "a VPC peering connection"), (route.transit_gateway_id, "a transit gateway")):
             if target is not None:
                 problem = f"{relation}, but its target is {noun}"
                 yield Fault(resource=name, problem=problem, remedy="use a NAT gateway or a network interface as target, or remove the route")
@@ -132,7 +137,7 @@ def _blackhole_faults(table: RouteTable, route: Route, references: References) -
 def _quota_faults(references: References) -> Iterator[Fault]:
     quotas, tables = references.topology.quotas, references.topology.of(RouteTable)
     for vpc in references.topology.of(Vpc):
-        count = sum(table.vpc_id == vpc.id for table in tables)
+        count = len(references.inside(RouteTable, vpc.id))
         if count > quotas.route_tables_per_vpc:
             yield Fault(resource=vpc.id, problem=f"{count} route tables, over the limit of {quotas.route_tables_per_vpc}", remedy="raise the quota (Quotas.route_tables_per_vpc), or share tables")
     for table in tables:

@@ -1,7 +1,8 @@
 """Faults of security groups across resources: groups of another VPC, and quotas.
 
 Source: VPC user guide, "Security group rules"; "Amazon VPC quotas" (documented).
-A rule may name a group of a VPC that is peered in the same Region ("Update your security groups to reference peer security groups"; documented).
+A rule may name a group of a VPC that is peered in the same Region ("Update your security groups to reference peer security groups"; documented), or attached to the same transit
+gateway ("Amazon VPC attachments in AWS Transit Gateway"; documented): what it then matches is the packets' affair, with the support off or in an outbound rule nothing.
 NOT MODELLED: stale rules, which AWS keeps once the peering or the group is gone: they are a fault here.
 """
 
@@ -13,6 +14,7 @@ from testbed.model.prefix_list import PrefixList
 from testbed.model.security_group import Flow, SecurityGroup, SecurityGroupRule, rule_name
 from testbed.model.values import Fault
 from testbed.model.vpc import Vpc
+from testbed.resolve.faults.transit_gateway_vpc_attachment import share_transit_gateway
 from testbed.resolve.faults.vpc_peering_connection import peered
 from testbed.resolve.interfaces import Wanted
 from testbed.resolve.references import References
@@ -49,10 +51,12 @@ def _count(rules: tuple[SecurityGroupRule, ...], references: References) -> int:
 
 
 def _foreign_faults(name: str, group: SecurityGroup, other: SecurityGroup, references: References) -> Iterator[Fault]:
-    """A reference to another VPC's group needs an active peering within one Region."""
+    """A reference to another VPC's group needs an active peering within one Region, or a transit gateway in common."""
+    if share_transit_gateway(group.vpc_id, other.vpc_id, references):
+        return
     if peered(group.vpc_id, other.vpc_id, references) is None:
         problem = f"security_group_id {other.id} is a group of {other.vpc_id}, not of {group.vpc_id}"
-        yield Fault(resource=name, problem=problem, remedy="name a group of the same VPC or of one with an active peering, or use cidr_ip")
+        yield Fault(resource=name, problem=problem, remedy="name a group of the same VPC or of one with an active peering or on the same transit gateway, or use cidr_ip")
         return
     own, far = references.get(Vpc, group.vpc_id), references.get(Vpc, other.vpc_id)
     if own is not None and far is not None and own.region != far.region:

@@ -14,13 +14,15 @@ from testbed.model.network_interface import NetworkInterface
 from testbed.model.values import Fault
 from testbed.model.vpc import Vpc
 from testbed.model.vpc_endpoint import VpcEndpoint
+from testbed.model.vpn_connection import VpnConnection
 from testbed.resolve import world
 from testbed.resolve.interfaces import Wanted
 from testbed.resolve.public_addresses import FIRST_ASSIGNED_HOST, automatic_addresses_wanted
 from testbed.resolve.references import References, default_network_acl, default_route_table, default_security_group
+from testbed.resolve.vpn_connections import gateway_region
 
-LARGEST_VPC_COUNT = 255
-"""One byte of a MAC address."""
+LARGEST_VPC_COUNT = 16383
+"""Fourteen bits of a MAC address."""
 USERS_PER_CITY = 255 - world.FIRST_USER_HOST
 
 
@@ -74,6 +76,7 @@ def _pool_faults(references: References, interfaces: tuple[Wanted, ...]) -> Iter
     topology = references.topology
     for region in world.regions(topology):
         needed = sum(1 for elastic_ip in topology.of(ElasticIp) if elastic_ip.region == region.id) + automatic_addresses_wanted(interfaces, region.id, references)
+        needed += sum(len(connection.vpn_tunnel_options) for connection in topology.of(VpnConnection) if gateway_region(connection, references) == region.id)
         room = region.public_pool.num_addresses - FIRST_ASSIGNED_HOST - 1
         if needed > room:
             yield Fault(resource=topology.name, problem=f"{needed} public addresses in {region.id}", remedy=f"a Region of a lab has {room}: use private subnets, or another Region")

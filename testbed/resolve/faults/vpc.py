@@ -24,7 +24,7 @@ def faults(references: References, _: tuple[Wanted, ...]) -> Iterator[Fault]:
         if len(vpc.cidr_blocks) > quota:
             problem = f"this network has met its maximum number of allowed CIDRs: {quota}"
             yield Fault(resource=vpc.id, problem=problem, remedy="remove some, or raise the quota (Quotas.cidr_blocks_per_vpc)")
-        subnets = [subnet for subnet in references.topology.of(Subnet) if subnet.vpc_id == vpc.id]
+        subnets = references.inside(Subnet, vpc.id)
         for subnet in subnets:
             yield from _placement_faults(subnet, vpc)
         sized = [subnet for subnet in subnets if isinstance(subnet.cidr_block, IPv4Network)]
@@ -32,7 +32,7 @@ def faults(references: References, _: tuple[Wanted, ...]) -> Iterator[Fault]:
             if first.cidr_block.overlaps(second.cidr_block):
                 problem = f"cidr_block {second.cidr_block} overlaps {first.cidr_block} of {first.id}"
                 yield Fault(resource=second.id, problem=problem, remedy=f"choose a block of {_blocks(vpc)} that no other subnet uses")
-        gateways = [gateway for gateway in references.topology.of(InternetGateway) if gateway.vpc_id == vpc.id]
+        gateways = references.inside(InternetGateway, vpc.id)
         for gateway in gateways[1:]:
             yield Fault(resource=gateway.id, problem=f"{vpc.id} already has the internet gateway {gateways[0].id}", remedy="a VPC has one internet gateway: remove this one")
 

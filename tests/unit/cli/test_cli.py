@@ -28,7 +28,7 @@ def labs(monkeypatch, tmp_path):
     status = ServiceStatus(name="web-a.instance", kind="instance", node="web-a", pid=42, state="ready", restarts=0, since=time.time() - 5, memory_kib=2048)
 
     def lab(name: str) -> SimpleNamespace:
-        return SimpleNamespace(name=name, plan=PLAN, node_names=tuple(node.name for node in PLAN.nodes), topology_source="web_app", log_directory=tmp_path, ps=lambda: (status,),
+        return SimpleNamespace(name=name, plan=PLAN, node_names=tuple(node.name for node in PLAN.nodes), topology_source="web_app", log_directory=tmp_path, failures=(), ps=lambda: (status,),
                                popen=lambda node, argv, **kwargs: subprocess.Popen((sys.executable, "-c", f"import sys; print({node!r}, *sys.argv[1:]); sys.exit(7)", *argv)))
 
     running = {name: lab(name) for name in ("blue", "green")}

@@ -127,7 +127,7 @@ def in_span(text: str, value: int | str | None) -> bool:
 
 
 def resolved(*groups: SecurityGroup) -> Resolved:
-    nothing = {name: () for name in Resolved.__dataclass_fields__ if name not in ("topology", "security_groups", "members")}
+    nothing = {name: () for name, field in Resolved.__dataclass_fields__.items() if field.init and name not in ("topology", "security_groups", "members")}
     return Resolved(topology=Topology(name="x"), security_groups=groups, members=(("sg-peers", MEMBERS),), **nothing)
 
 

@@ -19,8 +19,9 @@ from pathlib import Path
 
 import pytest
 
+from testbed.engine.line import BUFFER_S, HELD_BYTES_LIMIT, VNET_HEADER_BYTES, Line
 from testbed.engine.syscalls import CLONE_NEWNET, network_namespace, unshare
-from testbed.engine.wire import BUFFER_S, HELD_BYTES_LIMIT, VNET_HEADER_BYTES, Line, WireChange, WireSpec, change_wire, create_tap, hold
+from testbed.engine.wire import WireChange, WireSpec, change_wire, create_tap, hold
 
 MS, S = 1_000_000, 1_000_000_000
 IDEAL = {"delay_ms": 0.0, "jitter_ms": 0.0, "loss_percent": 0.0, "rate_mbit": None}

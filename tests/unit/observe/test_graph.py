@@ -30,10 +30,10 @@ def test_mermaid_names_what_markdown_would_read_as_markup_safely():
 
 @pytest.mark.skipif(shutil.which("dot") is None, reason="needs Graphviz")
 def test_graphviz_accepts_the_drawing():
-    assert b"<svg" in graph.svg(recorded.plan())
+    assert b"<svg" in graph.drawn(recorded.plan())
 
 
 def test_without_graphviz_the_remedy_is_told(monkeypatch):
     monkeypatch.setenv("PATH", "/nonexistent")
     with pytest.raises(graph.DrawingError, match="apt install graphviz"):
-        graph.svg(recorded.plan())
+        graph.drawn(recorded.plan())

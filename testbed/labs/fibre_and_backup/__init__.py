@@ -1,0 +1,1 @@
+"""The lab "The fibre and its backup"."""
