@@ -14,29 +14,22 @@ import random
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Protocol
 
 import msgspec
 
+from services.alb.affinity import Affinity, Choice
 from services.alb.answer import SERVER, page, phrase
-from services.alb.config import Action, ListenerConfig, Rule
+from services.alb.config import Action, Forward, ListenerConfig, Rule
 from services.alb.headers import host_for_target, host_name, target_headers, too_many_addresses, trace
 from services.alb.redirect import location
 from services.alb.request_log import Record, RequestLog
-from services.alb.rule import RuleSet
-from services.alb.target_group import RunningGroup
+from services.alb.rule import Asked, RuleSet
 from services.common.http import Call, Exchange, Failure, Headers, ResponseHead, ServerConnection, UpstreamRequest
 from services.common.http.head import BODILESS_STATUSES, HOP_BY_HOP, RequestHead, end_to_end, field_lines
 
 _NOT_PASSED_ON = HOP_BY_HOP | {b"content-length"}
 _CLIENT_CLOSED = 460
 Random = Callable[[int], int]
-
-
-class Groups(Protocol):
-    """The target groups in force, by id."""
-
-    def __getitem__(self, group: str, /) -> RunningGroup: ...
 
 
 @dataclass(slots=True)
@@ -54,9 +47,9 @@ class Prepared:
 class ListenerApplication:
     """What a listener does with requests. `configure` swaps rules under connections that stay."""
 
-    def __init__(self, config: ListenerConfig, dns_name: str, groups: Groups, log: RequestLog, keep_alive_s: float, random_bits: Random = random.getrandbits) -> None:
+    def __init__(self, config: ListenerConfig, dns_name: str, affinity: Affinity, log: RequestLog, keep_alive_s: float, random_bits: Random = random.getrandbits) -> None:
         self.log = log
-        self._groups = groups
+        self.affinity = affinity
         self._keep_alive_s = keep_alive_s
         self._random_bits = random_bits
         self.configure(config, dns_name)
@@ -91,10 +84,12 @@ class ListenerApplication:
         elif prepared.too_many_addresses:
             self._refuse_with(exchange, record, 463, "more than 30 addresses in X-Forwarded-For")
         else:
-            rule = self._rules.select(prepared.host, target.partition(b"?")[0], head.fields)
+            rule = self._rules.single or self._rules.select(
+                Asked(method=head.method, host=prepared.host, target=target, fields=head.fields, client=exchange.connection.peer_address)
+            )
             record.rule = rule.origin
             if rule.action.forward is not None:
-                self._forward(exchange, record, rule.action.forward.target_group, target, b"%bX-Amzn-Trace-Id: %b\r\n" % (prepared.lines, traced.value))
+                self._forward(exchange, record, rule.action.forward, target, b"%bX-Amzn-Trace-Id: %b\r\n" % (prepared.lines, traced.value))
             else:
                 self._answer(exchange, record, rule, prepared.host, target)
 
@@ -144,9 +139,10 @@ class ListenerApplication:
             raise ValueError(f"rule {rule.origin}: an action without any of the three")
         self.log.finished(exchange, record, exchange.status)
 
-    def _forward(self, exchange: Exchange, record: Record, group_id: str, target: bytes, lines: bytes) -> None:
-        record.action, record.target_group = "forward", group_id
-        running = self._groups[group_id].select()
+    def _forward(self, exchange: Exchange, record: Record, forward: Forward, target: bytes, lines: bytes) -> None:
+        choice = self.affinity.choose(forward, exchange.head.fields.get(b"cookie"))
+        record.action, record.target_group = "forward", choice.group
+        running = choice.target
         if running is None:
             self._fail_with(exchange, record, 503, "no registered targets")
             return
@@ -158,8 +154,9 @@ class ListenerApplication:
             request.content_length = int(length) if length is not None and not exchange.upgrade else None
             request.chunked = length is None and b"transfer-encoding" in head.fields
             request.upgrade = exchange.upgrade
-        forwarding = Forwarding(self, exchange, record)
+        forwarding = Forwarding(self, exchange, record, choice)
         exchange.events = forwarding
+        running.outstanding += 1
         call = forwarding.call = running.pool.send(request, forwarding)
         record.timings = call.timings
 
@@ -170,6 +167,7 @@ class Forwarding(msgspec.Struct, eq=False):
     _application: ListenerApplication
     _exchange: Exchange
     _record: Record
+    _choice: Choice
     call: Call = None  # type: ignore[assignment]  # set as soon as it is sent
     _over: bool = False
 
@@ -210,17 +208,19 @@ class Forwarding(msgspec.Struct, eq=False):
             return
         if ended:
             self._done(head.status)
+        choice = self._choice
+        cookie_lines = self._application.affinity.lines_after(choice, head.headers) if choice.lines or choice.application_cookie else b""
         if head.passed_on is not None:
-            exchange.pass_on(head.status, head.passed_on, body, ended)
+            exchange.pass_on(head.status, head.passed_on + cookie_lines, body, ended)
             return
         fields, length = head.fields, head.content_length
         headers = end_to_end(head.headers, fields, _NOT_PASSED_ON)
         if length is None or b"date" not in fields or head.status in BODILESS_STATUSES:
-            exchange.start(head.status, headers, length=length, body=body, ended=ended, reason=head.reason, date=b"date" not in fields)
+            exchange.start(head.status, headers, length=length, body=body, ended=ended, reason=head.reason, date=b"date" not in fields, lines=cookie_lines)
             return
         headers.append((b"Content-Length", b"%d" % length))
         head.passed_on = b"HTTP/1.1 %d %b\r\n%b" % (head.status, head.reason, field_lines(headers))
-        exchange.pass_on(head.status, head.passed_on, body, ended)
+        exchange.pass_on(head.status, head.passed_on + cookie_lines, body, ended)
 
     def response_continued(self, body: bytes, ended: bool) -> None:
         exchange = self._exchange
@@ -259,6 +259,8 @@ class Forwarding(msgspec.Struct, eq=False):
 
     def _done(self, status: int) -> None:
         self._over = True
+        if self._choice.target is not None:
+            self._choice.target.answered(status >= 500)
         self._application.log.finished(self._exchange, self._record, status)
 
 

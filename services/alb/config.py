@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import enum
 from dataclasses import dataclass
 from ipaddress import IPv4Address
 
@@ -9,10 +10,24 @@ from services.common.config import Listen, Tls
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Forward:
-    """Forward to a target group."""
+class Weighted:
+    """A target group and its share of an action's requests, 0 to 999."""
 
     target_group: str
+    weight: int = 1
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Forward:
+    """Forward to one of `target_groups`; for `stickiness_s` after the first request the same client stays with its group (None: no stickiness)."""
+
+    target_groups: tuple[Weighted, ...]
+    stickiness_s: float | None = None
+
+    @classmethod
+    def to(cls, target_group: str) -> Forward:
+        """All requests to one group."""
+        return cls(target_groups=(Weighted(target_group=target_group),))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,13 +62,22 @@ class Action:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rule:
-    """One rule; the default rule has `priority` 0 and no conditions, and is tried last. `origin` names it (``listener-https#10``)."""
+    """One rule; the default rule has `priority` 0 and no conditions, and is tried last. `origin` names it (``listener-https#10``).
+
+    `http_header` is (name, pattern), `query_string` (key, pattern) with an empty key for any, `source_ip` CIDR blocks; the `…_regex` are regular expressions.
+    """
 
     priority: int
     action: Action
     host_header: tuple[str, ...] = ()
+    host_header_regex: tuple[str, ...] = ()
     path_pattern: tuple[str, ...] = ()
+    path_pattern_regex: tuple[str, ...] = ()
     http_header: tuple[tuple[str, str], ...] = ()
+    http_header_regex: tuple[tuple[str, str], ...] = ()
+    http_request_method: tuple[str, ...] = ()
+    query_string: tuple[tuple[str, str], ...] = ()
+    source_ip: tuple[str, ...] = ()
     origin: str = ""
 
 
@@ -89,14 +113,40 @@ class Target:
     availability_zone: str = ""
 
 
+class Algorithm(enum.StrEnum):
+    """AWS's ``load_balancing.algorithm.type``."""
+
+    ROUND_ROBIN = "round_robin"
+    LEAST_OUTSTANDING_REQUESTS = "least_outstanding_requests"
+    WEIGHTED_RANDOM = "weighted_random"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Stickiness:
+    """A client stays with its target for `duration_s`. With a `cookie_name` only once the application has set that cookie (app_cookie); empty: lb_cookie."""
+
+    duration_s: float
+    cookie_name: str = ""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TargetGroup:
-    """A target group; `protocol` HTTP or HTTPS (certificates of targets are not verified, as on AWS)."""
+    """A target group; `protocol` HTTP or HTTPS (certificates of targets are not verified, as on AWS).
+
+    Without `cross_zone` a node serves targets of its own zone only. Below `minimum_healthy_targets` healthy ones the group fails open.
+    """
 
     id: str
     targets: tuple[Target, ...]
     protocol: str = "HTTP"
     health_check: HealthCheck = HealthCheck()
+    algorithm: Algorithm = Algorithm.ROUND_ROBIN
+    anomaly_mitigation: bool = False
+    slow_start_s: float = 0.0
+    deregistration_delay_s: float = 300.0
+    cross_zone: bool = True
+    minimum_healthy_targets: int = 1
+    stickiness: Stickiness | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -111,3 +161,5 @@ class Config:
     listeners: tuple[ListenerConfig, ...]
     target_groups: tuple[TargetGroup, ...]
     idle_timeout_s: float = 60.0
+    cookie_key: str = ""
+    """64 hexadecimal digits with which the balancer's nodes seal their cookies; needed where something is sticky."""

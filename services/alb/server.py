@@ -4,25 +4,32 @@ Ready after the first round of health checks, whatever its result: fail-open ans
 A new configuration swaps rules, certificates and targets under the connections that are open; a listener that is gone stops listening, and its
 connections end after the response in progress.
 
-Client connections are kept for 3,600 s, then closed after one more request ("Edit attributes for your ALB", documented).
-NOT MODELLED: HTTP/2 to clients; deregistration delay's end (requests in progress always finish); access logs in S3.
+Client connections are kept for 3,600 s, then closed after one more request ("Edit attributes for your ALB", documented). A target that is taken out
+drains for its group's deregistration delay; what is in progress then fails (502).
+NOT MODELLED: HTTP/2 to clients; access logs in S3.
 """
 
 from __future__ import annotations
 
 import asyncio
 import gc
+import os
+import random
 import ssl
-from dataclasses import dataclass, field
+import time
+from dataclasses import dataclass, field, replace
 
+from services.alb.affinity import Affinity
 from services.alb.balancer import ListenerApplication
-from services.alb.config import Config, ListenerConfig
+from services.alb.config import Config, ListenerConfig, TargetGroup
 from services.alb.health import Matcher
 from services.alb.health_check import keep_checking
 from services.alb.request_log import RequestLog
+from services.alb.selection import REWEIGH_EVERY_S
+from services.alb.stickiness import Seal
 from services.alb.target_group import RunningGroup, RunningTarget
 from services.common.config import Tls
-from services.common.events import TARGET_HEALTH
+from services.common.events import TARGET_HEALTH, TARGET_MITIGATED
 from services.common.http import Outbox, ServerConnection, ServerSettings, Timeouts
 from services.common.runtime import Runtime
 
@@ -30,6 +37,9 @@ CLIENT_KEEP_ALIVE_S = 3600.0
 GC_THRESHOLD = 20_000
 """A request leaves no cycles behind, so the collector need not look as often as its default of 700 objects makes it."""
 TARGET_CONNECT_S = 10.0
+DRAIN_LOOK_S = 0.1
+DRAINING, DEREGISTRATION = "draining", "Target.DeregistrationInProgress"
+UNUSED, NOT_REGISTERED = "unused", "Target.NotRegistered"
 
 
 class Certificates:
@@ -85,10 +95,11 @@ class RunningListener:
 
 
 class Node:
-    """A node of a load balancer. `configure` takes any configuration after any other."""
+    """A node of a load balancer. `configure` takes any configuration after any other; `cookie_key` is a balancer's for life."""
 
-    def __init__(self, runtime: Runtime, tasks: asyncio.TaskGroup) -> None:
+    def __init__(self, runtime: Runtime, tasks: asyncio.TaskGroup, cookie_key: str) -> None:
         self._runtime = runtime
+        self._seal = Seal(bytes.fromhex(cookie_key), os.urandom) if cookie_key else None
         self._tasks = tasks
         self._log = RequestLog(runtime.events)
         self._outbox = Outbox()
@@ -103,7 +114,9 @@ class Node:
         self._configure_groups(config)
         await self._configure_listeners(config)
         for gone in self._groups.keys() - {group.id for group in config.target_groups}:
-            self._take_away(self._groups.pop(gone).targets)
+            unused = self._groups.pop(gone)
+            self._take_away(unused.targets)
+            self._drain(unused, unused.targets)
 
     async def first_round(self) -> None:
         """Wait until every target of now was checked once."""
@@ -129,10 +142,11 @@ class Node:
         for group_config in config.target_groups:
             group = self._groups.get(group_config.id)
             if group is None:
-                group = self._groups[group_config.id] = RunningGroup(group_config, self._tell_health)
+                group = self._groups[group_config.id] = RunningGroup(self._scaled_group(group_config), config.availability_zone, self._tell_health)
             before = group.config.health_check
-            added, gone = group.configure(group_config, self._tasks, timeouts, self._outbox)
+            added, gone = group.configure(self._scaled_group(group_config), self._tasks, timeouts, self._outbox)
             self._take_away(gone)
+            self._drain(group, gone)
             if group_config.health_check != before:
                 self._stop_checks(group.targets)
             for running in group.targets:
@@ -146,6 +160,32 @@ class Node:
         self._stop_checks(targets)
         for running in targets:
             running.pool.close()
+
+    def _drain(self, group: RunningGroup, targets: tuple[RunningTarget, ...]) -> None:
+        """Give requests in progress the deregistration delay to finish."""
+        for running in targets:
+            self._tell_state(group, running, DRAINING, DEREGISTRATION)
+            self._tasks.create_task(self._drained(group, running))
+
+    async def _drained(self, group: RunningGroup, running: RunningTarget) -> None:
+        ends = asyncio.get_running_loop().time() + group.config.deregistration_delay_s
+        while running.outstanding and asyncio.get_running_loop().time() < ends:  # noqa: ASYNC110 - a request's end is not worth an event each
+            await asyncio.sleep(min(DRAIN_LOOK_S, group.config.deregistration_delay_s))
+        running.pool.abort()
+        self._tell_state(group, running, UNUSED, NOT_REGISTERED)
+
+    async def keep_reweighing(self) -> None:
+        """Mitigate anomalies every five seconds, until cancelled."""
+        while True:
+            await asyncio.sleep(self._runtime.scaled(REWEIGH_EVERY_S))
+            for group in self._groups.values():
+                for running in group.reweigh():
+                    self._runtime.events.emit(TARGET_MITIGATED, target_group=group.config.id, target=running.target.id)
+
+    def _scaled_group(self, config: TargetGroup) -> TargetGroup:
+        """The group's own times as our clock runs; those of health checks and cookies are scaled where they are used."""
+        scaled = self._runtime.scaled
+        return replace(config, slow_start_s=scaled(config.slow_start_s), deregistration_delay_s=scaled(config.deregistration_delay_s))
 
     def _stop_checks(self, targets: tuple[RunningTarget, ...]) -> None:
         for running in targets:
@@ -172,7 +212,8 @@ class Node:
                 self._listeners[listener_config.id] = await self._listen(listener_config, config.dns_name, settings)
 
     async def _listen(self, config: ListenerConfig, dns_name: str, settings: ServerSettings) -> RunningListener:
-        application = ListenerApplication(config, dns_name, self._groups, self._log, self._runtime.scaled(CLIENT_KEEP_ALIVE_S))
+        affinity = Affinity(self._groups, self._seal, random.random, time.time, self._runtime.scaled)
+        application = ListenerApplication(config, dns_name, affinity, self._log, self._runtime.scaled(CLIENT_KEEP_ALIVE_S))
         listener = RunningListener(config, application, Certificates(config.tls) if config.tls else None)
 
         def connection() -> ServerConnection:
@@ -186,17 +227,20 @@ class Node:
         return listener
 
     def _tell_health(self, group: RunningGroup, running: RunningTarget) -> None:
-        health = running.health
-        self._runtime.events.emit(TARGET_HEALTH, target_group=group.config.id, target=running.target.id, state=health.state.value, reason=health.reason)
+        self._tell_state(group, running, running.health.state.value, running.health.reason)
+
+    def _tell_state(self, group: RunningGroup, running: RunningTarget, state: str, reason: str) -> None:
+        self._runtime.events.emit(TARGET_HEALTH, target_group=group.config.id, target=running.target.id, state=state, reason=reason)
 
 
 async def serve(config: Config, runtime: Runtime) -> None:
     """Serve `config` until cancelled; `runtime.reload` takes another one."""
     gc.set_threshold(GC_THRESHOLD)
     async with asyncio.TaskGroup() as tasks:
-        node = Node(runtime, tasks)
+        node = Node(runtime, tasks, config.cookie_key)
         try:
             await node.configure(config)
+            tasks.create_task(node.keep_reweighing())
             runtime.reload = node.configure
             await node.first_round()
             runtime.ready()

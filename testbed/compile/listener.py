@@ -7,7 +7,7 @@ from ipaddress import IPv4Address
 from services.alb import config as alb
 from services.common.config import Listen
 from testbed.compile.tls import tls
-from testbed.model.listener import Action, FixedResponse, Forward, Listener
+from testbed.model.listener import Action, FixedResponse, Forward, ForwardConfig, Listener, target_groups_of
 from testbed.plan import Certificate
 
 DEFAULT_PRIORITY = 0
@@ -20,8 +20,14 @@ def listener_config(listener: Listener, address: IPv4Address, issued: Certificat
             priority=rule.priority,
             action=_action(rule.actions[-1]),
             host_header=rule.host_header,
+            host_header_regex=rule.host_header_regex,
             path_pattern=rule.path_pattern,
+            path_pattern_regex=rule.path_pattern_regex,
             http_header=rule.http_header,
+            http_header_regex=rule.http_header_regex,
+            http_request_method=rule.http_request_method,
+            query_string=rule.query_string,
+            source_ip=tuple(map(str, rule.source_ip)),
             origin=f"{listener.id}#{rule.priority}",
         )
         for rule in sorted(listener.rules, key=lambda rule: rule.priority)
@@ -37,8 +43,10 @@ def listener_config(listener: Listener, address: IPv4Address, issued: Certificat
 
 def _action(action: Action) -> alb.Action:
     """The last action of a rule decides; what may stand before it (authentication) is NOT MODELLED yet."""
-    if isinstance(action, Forward):
-        return alb.Action(forward=alb.Forward(target_group=action.target_group_arn))
+    if isinstance(action, Forward | ForwardConfig):
+        groups = tuple(alb.Weighted(target_group=each.target_group_arn, weight=each.weight) for each in target_groups_of(action))
+        sticky_s = action.target_group_stickiness_duration_seconds if isinstance(action, ForwardConfig) else None
+        return alb.Action(forward=alb.Forward(target_groups=groups, stickiness_s=None if sticky_s is None else float(sticky_s)))
     if isinstance(action, FixedResponse):
         return alb.Action(fixed_response=alb.FixedResponse(status_code=action.status_code, content_type=action.content_type, message_body=action.message_body))
     redirect = alb.Redirect(status_code=action.status_code, protocol=action.protocol, host=action.host, port=action.port, path=action.path, query=action.query)

@@ -5,6 +5,8 @@ Source: ELB user guide, "How Elastic Load Balancing works", "Listeners", "Health
 
 from __future__ import annotations
 
+import hashlib
+
 from services.alb.config import Config
 from services.common.config import encode
 from testbed.compile import network_load_balancer
@@ -16,7 +18,7 @@ from testbed.compile.network_interface import lower as lower_interface
 from testbed.compile.target_group import target_group_config
 from testbed.compile.tls import certificate
 from testbed.model.instance import Instance, WebApplication
-from testbed.model.listener import Forward, Listener
+from testbed.model.listener import Listener, target_groups_of
 from testbed.model.load_balancer import NETWORK, LoadBalancer
 from testbed.model.target_group import TargetGroup
 from testbed.plan import NodeKind, ServiceSpec
@@ -57,6 +59,7 @@ def _service(balancer: LoadBalancer, interface: ResolvedInterface, resolved: Res
         listeners=tuple(listener_config(listener, interface.address, certificates.get(listener.id)) for listener in listeners),
         target_groups=tuple(target_group_config(group, resolved) for group in groups),
         idle_timeout_s=float(balancer.idle_timeout_seconds),
+        cookie_key=hashlib.sha256(f"cookies of {balancer.id}".encode()).hexdigest(),
     )
     targets = {target for group in groups for target in group.targets}
     after = tuple(instance_service_name(instance) for instance in resolved.topology.of(Instance) if instance.id in targets and isinstance(instance.user_data, WebApplication))
@@ -66,5 +69,5 @@ def _service(balancer: LoadBalancer, interface: ResolvedInterface, resolved: Res
 def _target_groups(listeners: tuple[Listener, ...], resolved: Resolved) -> tuple[TargetGroup, ...]:
     """The groups to which some rule of the listeners forwards."""
     actions = [action for listener in listeners for action in (*listener.default_actions, *(a for rule in listener.rules for a in rule.actions))]
-    named = {action.target_group_arn for action in actions if isinstance(action, Forward)}
+    named = {each.target_group_arn for action in actions for each in target_groups_of(action)}
     return tuple(group for group in resolved.topology.of(TargetGroup) if group.id in named)

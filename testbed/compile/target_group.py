@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from services.alb import config as alb
-from testbed.model.target_group import TargetGroup
+from testbed.model.target_group import APP_COOKIE, TargetGroup
 from testbed.resolve.resolved import Resolved
 
 
@@ -23,4 +23,24 @@ def target_group_config(group: TargetGroup, resolved: Resolved) -> alb.TargetGro
         unhealthy_threshold=group.unhealthy_threshold_count,
         matcher=group.matcher,
     )
-    return alb.TargetGroup(id=group.id, targets=targets, protocol=group.protocol, health_check=check)
+    return alb.TargetGroup(
+        id=group.id,
+        targets=targets,
+        protocol=group.protocol,
+        health_check=check,
+        algorithm=alb.Algorithm(group.load_balancing_algorithm_type),
+        anomaly_mitigation=group.load_balancing_algorithm_anomaly_mitigation,
+        slow_start_s=float(group.slow_start_duration_seconds),
+        deregistration_delay_s=float(group.deregistration_delay_timeout_seconds),
+        cross_zone=group.load_balancing_cross_zone_enabled is not False,
+        minimum_healthy_targets=group.unhealthy_state_routing_minimum_healthy_targets_count,
+        stickiness=_stickiness(group),
+    )
+
+
+def _stickiness(group: TargetGroup) -> alb.Stickiness | None:
+    if not group.stickiness_enabled:
+        return None
+    if group.stickiness_type == APP_COOKIE:
+        return alb.Stickiness(duration_s=float(group.stickiness_app_cookie_duration_seconds), cookie_name=group.stickiness_app_cookie_cookie_name)
+    return alb.Stickiness(duration_s=float(group.stickiness_lb_cookie_duration_seconds))

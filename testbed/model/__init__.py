@@ -16,7 +16,7 @@ from testbed.model.hosted_zone import HostedZone, RecordSet
 from testbed.model.instance import Instance, IpForwarding, WebApplication
 from testbed.model.internet import Internet, User
 from testbed.model.internet_gateway import InternetGateway
-from testbed.model.listener import FixedResponse, Forward, Listener, ListenerRule, Redirect
+from testbed.model.listener import FixedResponse, Forward, ForwardConfig, Listener, ListenerRule, Redirect, TargetGroupTuple
 from testbed.model.load_balancer import LoadBalancer
 from testbed.model.metadata_options import MetadataOptions
 from testbed.model.nat_gateway import NatGateway
@@ -38,8 +38,8 @@ from testbed.model.vpc_peering_connection import VpcPeeringConnection
 
 __all__ = [
     "ALL_METHODS", "Bucket", "CACHING_DISABLED", "CACHING_OPTIMIZED", "CacheBehavior", "CachePolicy", "ConnectionTrackingSpecification", "DBInstance", "Decision", "Direction",
-    "DhcpOptions", "Distribution", "ElasticIp", "Fault", "FixedResponse", "Flow", "FlowLog", "Forward", "HostedZone", "Instance", "Internet", "InternetGateway", "IpForwarding",
+    "DhcpOptions", "Distribution", "ElasticIp", "Fault", "FixedResponse", "Flow", "FlowLog", "Forward", "ForwardConfig", "HostedZone", "Instance", "Internet", "InternetGateway", "IpForwarding",
     "Listener", "ListenerRule", "LoadBalancer", "MetadataOptions", "ModelError", "NatGateway", "NetworkAcl", "NetworkAclEntry", "NetworkInterface", "Origin",
     "Packet", "PortRange", "PrefixList", "PrefixListEntry", "Protocol", "Quotas", "RecordSet", "Redirect", "Resource", "Route", "RouteTable", "SecurityGroup", "SecurityGroupRule",
-    "Subnet", "TargetGroup", "Topology", "TrafficMirrorFilter", "TrafficMirrorFilterRule", "TrafficMirrorSession", "TrafficMirrorTarget", "User", "Verdict", "Vpc", "VpcEndpoint", "VpcEndpointService", "VpcPeeringConnection", "WebApplication", "default_vpc",
+    "Subnet", "TargetGroup", "TargetGroupTuple", "Topology", "TrafficMirrorFilter", "TrafficMirrorFilterRule", "TrafficMirrorSession", "TrafficMirrorTarget", "User", "Verdict", "Vpc", "VpcEndpoint", "VpcEndpointService", "VpcPeeringConnection", "WebApplication", "default_vpc",
 ]

@@ -142,7 +142,7 @@ def _requests_per_second(port: int, connections: int, options: tuple[str, ...]) 
 
 
 def _alb_config(listen: int, backend: int) -> Config:
-    rule = Rule(priority=0, action=Action(forward=Forward(target_group="tg")), origin="listener#default")
+    rule = Rule(priority=0, action=Action(forward=Forward.to("tg")), origin="listener#default")
     return Config(
         name="alb",
         load_balancer="alb",

@@ -86,8 +86,8 @@ class Exchange(msgspec.Struct, eq=False):
         """Send a whole response. `headers` carry neither framing nor Connection; Date is added if missing."""
         self.start(status, headers, length=len(body), body=body, ended=True, reason=reason)
 
-    def start(self, status: int, headers: Headers, *, length: int | None, body: bytes = b"", ended: bool = False, reason: bytes | None = None, date: bool = True) -> None:
-        """Send the response's head and its first body bytes in one write.
+    def start(self, status: int, headers: Headers, *, length: int | None, body: bytes = b"", ended: bool = False, reason: bytes | None = None, date: bool = True, lines: bytes = b"") -> None:
+        """Send the response's head and its first body bytes in one write. `lines` are more fields, on the wire's form, each with its end.
 
         `length` is the whole body's in bytes, None if not known. For HEAD and 304 it is what Content-Length would have said; no body is sent whatever is given.
         `date` False: `headers` have a Date already.
@@ -97,20 +97,20 @@ class Exchange(msgspec.Struct, eq=False):
         self.status = status
         if connection.transport.is_closing():
             return
-        lines = headers.copy()
+        fields = headers.copy()
         self._headless = head.method == b"HEAD" or status in BODILESS_STATUSES
         if length is not None:
             if status != 204:
-                lines.append((b"Content-Length", b"%d" % length))
+                fields.append((b"Content-Length", b"%d" % length))
         elif not self._headless:
             if head.version == "1.1":
                 self._chunked = True
-                lines.append((b"Transfer-Encoding", b"chunked"))
+                fields.append((b"Transfer-Encoding", b"chunked"))
             else:
                 self.keep_alive = False
         if date:
-            lines.append((b"Date", DATE.at(time.time())))
-        self._send(b"HTTP/1.1 %d %b\r\n%b" % (status, reason_phrase(status) if reason is None else reason, field_lines(lines)), body, ended)
+            fields.append((b"Date", DATE.at(time.time())))
+        self._send(b"HTTP/1.1 %d %b\r\n%b%b" % (status, reason_phrase(status) if reason is None else reason, field_lines(fields), lines), body, ended)
 
     def pass_on(self, status: int, head_lines: bytes, body: bytes = b"", ended: bool = False) -> None:
         """Send a response of known length whose head, but for Connection, is on the wire's form already: `head_lines`, from the status line on."""

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from ipaddress import IPv4Network
 
 from testbed.model.instance import Instance
-from testbed.model.listener import Forward, Listener
+from testbed.model.listener import Forward, Listener, target_groups_of
 from testbed.model.load_balancer import NETWORK, LoadBalancer
 from testbed.model.subnet import Subnet
 from testbed.model.target_group import TargetGroup
@@ -85,7 +85,7 @@ def _protocol_faults(balancer: LoadBalancer, listener: Listener, references: Ref
 
 def _target_groups(listener: Listener, references: References) -> list[TargetGroup]:
     actions = [*listener.default_actions, *(action for rule in listener.rules for action in rule.actions)]
-    named = sorted({action.target_group_arn for action in actions if isinstance(action, Forward)})
+    named = sorted({each.target_group_arn for action in actions for each in target_groups_of(action)})
     return [group for group_id in named if (group := references.get(TargetGroup, group_id)) is not None]
 
 

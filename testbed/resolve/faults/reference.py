@@ -10,7 +10,7 @@ from testbed.model.dhcp_options import DhcpOptions
 from testbed.model.elastic_ip import ElasticIp
 from testbed.model.instance import Instance, WebApplication
 from testbed.model.internet_gateway import InternetGateway
-from testbed.model.listener import Action, Forward, Listener
+from testbed.model.listener import Action, Listener, target_groups_of
 from testbed.model.load_balancer import LoadBalancer
 from testbed.model.nat_gateway import NatGateway
 from testbed.model.network_acl import NetworkAcl
@@ -172,4 +172,4 @@ def _of_balancing(topology: Topology) -> Iterator[Reference]:
 
 
 def _forwards(actions: tuple[Action, ...]) -> Iterator[str]:
-    return (action.target_group_arn for action in actions if isinstance(action, Forward))
+    return (each.target_group_arn for action in actions for each in target_groups_of(action))

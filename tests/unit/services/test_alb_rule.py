@@ -6,14 +6,14 @@ from hypothesis import strategies as st
 
 from services.alb.config import Action, FixedResponse, Redirect, Rule
 from services.alb.redirect import location
-from services.alb.rule import RuleSet, normalise_path
+from services.alb.rule import Asked, RuleSet, normalise_path
 
 ANSWER = Action(fixed_response=FixedResponse(status_code=200))
 DEFAULT = Rule(priority=0, action=ANSWER, origin="default")
 
 
-def chosen(*rules: Rule, host: bytes = b"shop.example.com", path: bytes = b"/", fields: dict[bytes, bytes] | None = None) -> str:
-    return RuleSet((DEFAULT, *rules)).select(host, path, fields or {}).origin
+def chosen(*rules: Rule, host: bytes = b"shop.example.com", path: bytes = b"/", fields: dict[bytes, bytes] | None = None, method: bytes = b"GET", client: bytes = b"203.0.113.7") -> str:
+    return RuleSet((DEFAULT, *rules)).select(Asked(method=method, host=host, target=path, fields=fields or {}, client=client)).origin
 
 
 def on_host(*patterns: str) -> Rule:
@@ -74,6 +74,29 @@ def test_a_header_matches_by_name_and_value_in_any_case_and_must_be_there():
     assert chosen(rule, fields={b"user-agent": b"Mozilla Chrome/1", b"x-beta": b"YES"}) == "header"
     assert chosen(rule, fields={b"user-agent": b"curl/8", b"x-beta": b"yes"}) == "header"
     assert chosen(rule, fields={b"user-agent": b"curl/8"}) == "default"
+
+
+def test_a_method_matches_exactly():
+    rule = Rule(priority=1, action=ANSWER, http_request_method=("POST", "PURGE"), origin="method")
+    assert [chosen(rule, method=method) for method in (b"POST", b"PURGE", b"post", b"GET")] == ["method", "method", "default", "default"]
+
+
+def test_a_query_matches_by_pair_or_by_any_value_in_any_case():
+    rule = Rule(priority=1, action=ANSWER, query_string=(("version", "v1*"), ("", "*beta*")), origin="query")
+    assert [chosen(rule, path=path) for path in (b"/?a=b&Version=V1.2", b"/?x=my-Beta-2", b"/?version=v2", b"/", b"/?a=v1")] == ["query", "query", "default", "default", "default"]
+
+
+def test_a_source_is_the_peer_and_not_what_it_claims():
+    rule = Rule(priority=1, action=ANSWER, source_ip=("192.0.2.0/24", "198.51.100.7/32"), origin="source")
+    assert chosen(rule, client=b"192.0.2.99") == "source"
+    assert chosen(rule, client=b"203.0.113.7", fields={b"x-forwarded-for": b"192.0.2.99"}) == "default"
+
+
+def test_a_regular_expression_matches_the_whole_value():
+    assert [chosen(Rule(priority=1, action=ANSWER, path_pattern_regex=("/v[0-9]+/a|/b",), origin="path"), path=path) for path in (b"/v12/a", b"/b", b"/v12/ab")] == ["path", "path", "default"]
+    assert chosen(Rule(priority=1, action=ANSWER, host_header_regex=(r"(www|shop)\.example\.com",), origin="host"), host=b"shop.example.com") == "host"
+    either = Rule(priority=1, action=ANSWER, http_header=(("X-Kind", "a*"),), http_header_regex=(("x-kind", "b{2}"),), origin="header")
+    assert [chosen(either, fields={b"x-kind": value}) for value in (b"abc", b"bb", b"b")] == ["header", "header", "default"]
 
 
 @pytest.mark.parametrize(

@@ -1,21 +1,12 @@
-"""A target's health, whose turn it is, and what a target sees of a request."""
-
-from itertools import pairwise
+"""A target's health, and what a target sees of a request."""
 
 import pytest
 
 from services.alb.headers import host_for_target, host_name, target_headers, too_many_addresses, trace
 from services.alb.health import CheckResult, Matcher, State, TargetHealth
-from services.alb.selection import RoundRobin
 from services.common.http.head import RequestHead, fields_of
 
 PASS, FAIL = CheckResult(passed=True), CheckResult(passed=False, reason="Target.Timeout")
-
-
-class Stub:
-    def __init__(self, id: str, state: State = State.HEALTHY) -> None:
-        self.id = id
-        self.state = state
 
 
 def after(*results: CheckResult, start: State = State.INITIAL) -> State:
@@ -62,22 +53,6 @@ def test_a_matcher_takes_lists_and_ranges(text: str, passing: tuple[int, ...], f
 def test_a_matcher_that_aws_would_not_take_is_refused(text: str):
     with pytest.raises(ValueError, match="matcher"):
         Matcher.parse(text)
-
-
-def test_healthy_targets_take_turns():
-    turns = RoundRobin([Stub("a"), Stub("b"), Stub("c", State.UNHEALTHY)])
-    ids = [turns.select().id for _ in range(6)]
-    assert sorted(ids) == ["a", "a", "a", "b", "b", "b"]
-    assert all(first != second for first, second in pairwise(ids))
-
-
-def test_if_none_is_healthy_all_take_turns():
-    turns = RoundRobin([Stub("a", State.UNHEALTHY), Stub("b", State.INITIAL)])
-    assert {turns.select().id for _ in range(2)} == {"a", "b"}
-
-
-def test_only_an_empty_group_has_no_target():
-    assert RoundRobin([]).select() is None
 
 
 def test_a_trace_header_is_made_if_there_is_none():
