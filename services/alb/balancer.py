@@ -19,13 +19,14 @@ import msgspec
 
 from services.alb.affinity import Affinity, Choice
 from services.alb.answer import SERVER, page, phrase
-from services.alb.config import Action, Forward, ListenerConfig, Rule
-from services.alb.headers import host_for_target, host_name, target_headers, too_many_addresses, trace
+from services.alb.config import Action, Attributes, Forward, ListenerConfig, Rule
+from services.alb.desync import Classification, classify, closes, is_routed
+from services.alb.headers import Client, host_for_target, host_name, target_headers, too_many_addresses, trace
 from services.alb.redirect import location
 from services.alb.request_log import Record, RequestLog
 from services.alb.rule import Asked, RuleSet
 from services.common.http import Call, Exchange, Failure, Headers, ResponseHead, ServerConnection, UpstreamRequest
-from services.common.http.head import BODILESS_STATUSES, HOP_BY_HOP, RequestHead, end_to_end, field_lines
+from services.common.http.head import BODILESS_STATUSES, HOP_BY_HOP, RequestHead, content_length, end_to_end, field_lines
 
 _NOT_PASSED_ON = HOP_BY_HOP | {b"content-length"}
 _CLIENT_CLOSED = 460
@@ -42,20 +43,22 @@ class Prepared:
     trace: bytes | None
     cf_id: bytes | None
     too_many_addresses: bool
+    classification: Classification
+    reason: str
 
 
 class ListenerApplication:
     """What a listener does with requests. `configure` swaps rules under connections that stay."""
 
-    def __init__(self, config: ListenerConfig, dns_name: str, affinity: Affinity, log: RequestLog, keep_alive_s: float, random_bits: Random = random.getrandbits) -> None:
+    def __init__(self, config: ListenerConfig, dns_name: str, attributes: Attributes, affinity: Affinity, log: RequestLog, random_bits: Random = random.getrandbits) -> None:
         self.log = log
         self.affinity = affinity
-        self._keep_alive_s = keep_alive_s
         self._random_bits = random_bits
-        self.configure(config, dns_name)
+        self.configure(config, dns_name, attributes)
 
-    def configure(self, config: ListenerConfig, dns_name: str) -> None:
-        """Take these rules from the next request on."""
+    def configure(self, config: ListenerConfig, dns_name: str, attributes: Attributes) -> None:
+        """Take these rules and attributes, whose times are scaled, from the next request on."""
+        self._attributes = attributes
         self._rules = RuleSet(config.rules)  # also tells what was prepared under these rules from what was before
         self._dns_name = dns_name.lower().encode()
         self._port = config.listen.port
@@ -69,18 +72,22 @@ class ListenerApplication:
         repeatable = head.repeatable
         prepared = repeatable.prepared if repeatable is not None else None
         if not isinstance(prepared, Prepared) or prepared.rules is not self._rules:
-            prepared = self._prepare(head, exchange.connection.peer_address)
+            prepared = self._prepare(head, exchange.connection)
             if repeatable is not None:
                 repeatable.prepared = prepared
         target = head.target if repeatable is not None else _host_and_target(head)[1]
         traced = trace(prepared.trace, epoch_s=int(time.time()), random_bits=self._random_bits(96))
         record = Record(traced.root, prepared.cf_id, prepared.host)
-        if exchange.received_at - exchange.connection.opened_at > self._keep_alive_s:
+        if exchange.received_at - exchange.connection.opened_at > self._attributes.client_keep_alive_s:
+            exchange.close_after()
+        if closes(prepared.classification, self._attributes.desync):
             exchange.close_after()
         if head.method == b"TRACE":
             self._refuse_with(exchange, record, 405, "TRACE")
         elif not target.startswith(b"/") and not (target == b"*" and head.method == b"OPTIONS"):
             self._refuse_with(exchange, record, 400, "not a request target")
+        elif not is_routed(prepared.classification, self._attributes.desync):
+            self._refuse_with(exchange, record, 400, f"{prepared.classification}: {prepared.reason}")
         elif prepared.too_many_addresses:
             self._refuse_with(exchange, record, 463, "more than 30 addresses in X-Forwarded-For")
         else:
@@ -89,7 +96,7 @@ class ListenerApplication:
             )
             record.rule = rule.origin
             if rule.action.forward is not None:
-                self._forward(exchange, record, rule.action.forward, target, b"%bX-Amzn-Trace-Id: %b\r\n" % (prepared.lines, traced.value))
+                self._forward(exchange, record, rule.action.forward, prepared, target, b"%bX-Amzn-Trace-Id: %b\r\n" % (prepared.lines, traced.value))
             else:
                 self._answer(exchange, record, rule, prepared.host, target)
 
@@ -97,13 +104,19 @@ class ListenerApplication:
         self.log.refused(connection.peer, status, reason)
         return page(status)
 
-    def _prepare(self, head: RequestHead, client: bytes) -> Prepared:
-        fields = head.fields
+    def _prepare(self, head: RequestHead, connection: ServerConnection) -> Prepared:
+        fields, attributes = head.fields, self._attributes
         host_field = _host_and_target(head)[0]
         host = host_name(host_field) if host_field else self._dns_name
-        headers = target_headers(head, host=host_for_target(host, self._port), client=client, protocol=self._protocol, port=self._port_text)
-        forwarded_for = fields.get(b"x-forwarded-for")
-        return Prepared(self._rules, host, field_lines(headers), fields.get(b"x-amzn-trace-id"), fields.get(b"x-amz-cf-id"), too_many_addresses(forwarded_for))
+        sent_host = host_field if attributes.preserve_host and host_field else host_for_target(host, self._port)
+        address, _, port = connection.peer.rpartition(":")
+        client = Client(address=address.encode(), port=port.encode(), protocol=self._protocol, listener_port=self._port_text, tls=connection.tls)
+        headers = target_headers(head, host=sent_host, client=client, attributes=attributes)
+        classification, reason = classify(head)
+        return Prepared(
+            self._rules, host, field_lines(headers), fields.get(b"x-amzn-trace-id"), fields.get(b"x-amz-cf-id"),
+            too_many_addresses(fields.get(b"x-forwarded-for")), classification, reason,
+        )  # fmt: skip
 
     # -- actions
 
@@ -139,7 +152,7 @@ class ListenerApplication:
             raise ValueError(f"rule {rule.origin}: an action without any of the three")
         self.log.finished(exchange, record, exchange.status)
 
-    def _forward(self, exchange: Exchange, record: Record, forward: Forward, target: bytes, lines: bytes) -> None:
+    def _forward(self, exchange: Exchange, record: Record, forward: Forward, prepared: Prepared, target: bytes, lines: bytes) -> None:
         choice = self.affinity.choose(forward, exchange.head.fields.get(b"cookie"))
         record.action, record.target_group = "forward", choice.group
         running = choice.target
@@ -150,10 +163,11 @@ class ListenerApplication:
         head = exchange.head
         request = UpstreamRequest(head.method, target, [], exchange.body, exchange.ended, lines)
         if head.repeatable is None:  # else there is neither a body nor an upgrade
-            length = head.fields.get(b"content-length")
-            request.content_length = int(length) if length is not None and not exchange.upgrade else None
-            request.chunked = length is None and b"transfer-encoding" in head.fields
+            length = None if b"transfer-encoding" in head.fields else content_length(head)
+            request.content_length = None if exchange.upgrade else length
+            request.chunked = b"transfer-encoding" in head.fields
             request.upgrade = exchange.upgrade
+            request.close = not exchange.keep_alive and closes(prepared.classification, self._attributes.desync)
         forwarding = Forwarding(self, exchange, record, choice)
         exchange.events = forwarding
         running.outstanding += 1

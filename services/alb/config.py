@@ -149,6 +149,37 @@ class TargetGroup:
     stickiness: Stickiness | None = None
 
 
+class ForwardedFor(enum.StrEnum):
+    """AWS's ``routing.http.xff_header_processing.mode``."""
+
+    APPEND = "append"
+    PRESERVE = "preserve"
+    REMOVE = "remove"
+
+
+class Desync(enum.StrEnum):
+    """AWS's ``routing.http.desync_mitigation_mode``."""
+
+    MONITOR = "monitor"
+    DEFENSIVE = "defensive"
+    STRICTEST = "strictest"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Attributes:
+    """What a balancer's attributes say to its listeners. `client_port`: the client's port goes into X-Forwarded-For; `tls_headers`: the TLS version and cipher
+    go into headers of their own; `client_keep_alive_s` before scaling."""
+
+    forwarded_for: ForwardedFor = ForwardedFor.APPEND
+    client_port: bool = False
+    preserve_host: bool = False
+    drop_invalid_headers: bool = False
+    tls_headers: bool = False
+    desync: Desync = Desync.DEFENSIVE
+    client_keep_alive_s: float = 3600.0
+    access_logs: bool = False
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Config:
     """One node of a load balancer. `dns_name` stands in for a missing Host of HTTP/1.0. `address` is the node's own."""
@@ -161,5 +192,6 @@ class Config:
     listeners: tuple[ListenerConfig, ...]
     target_groups: tuple[TargetGroup, ...]
     idle_timeout_s: float = 60.0
+    attributes: Attributes = Attributes()
     cookie_key: str = ""
     """64 hexadecimal digits with which the balancer's nodes seal their cookies; needed where something is sticky."""

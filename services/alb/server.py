@@ -4,7 +4,7 @@ Ready after the first round of health checks, whatever its result: fail-open ans
 A new configuration swaps rules, certificates and targets under the connections that are open; a listener that is gone stops listening, and its
 connections end after the response in progress.
 
-Client connections are kept for 3,600 s, then closed after one more request ("Edit attributes for your ALB", documented). A target that is taken out
+A client's connection is kept for so long (3,600 s by default), then closed after one more request ("Edit attributes for your ALB", documented). A target that is taken out
 drains for its group's deregistration delay; what is in progress then fails (502).
 NOT MODELLED: HTTP/2 to clients; access logs in S3.
 """
@@ -21,7 +21,7 @@ from dataclasses import dataclass, field, replace
 
 from services.alb.affinity import Affinity
 from services.alb.balancer import ListenerApplication
-from services.alb.config import Config, ListenerConfig, TargetGroup
+from services.alb.config import Attributes, Config, ListenerConfig, TargetGroup
 from services.alb.health import Matcher
 from services.alb.health_check import keep_checking
 from services.alb.request_log import RequestLog
@@ -33,7 +33,6 @@ from services.common.events import TARGET_HEALTH, TARGET_MITIGATED
 from services.common.http import Outbox, ServerConnection, ServerSettings, Timeouts
 from services.common.runtime import Runtime
 
-CLIENT_KEEP_ALIVE_S = 3600.0
 GC_THRESHOLD = 20_000
 """A request leaves no cycles behind, so the collector need not look as often as its default of 700 objects makes it."""
 TARGET_CONNECT_S = 10.0
@@ -200,20 +199,21 @@ class Node:
             if new is None or new.listen != running.config.listen or bool(new.tls) != bool(running.config.tls):
                 running.stop()
                 del self._listeners[id]
-        settings = ServerSettings(idle_timeout_s=self._runtime.scaled(config.idle_timeout_s))
+        settings = ServerSettings(idle_timeout_s=self._runtime.scaled(config.idle_timeout_s), both_lengths=True)
+        attributes = replace(config.attributes, client_keep_alive_s=self._runtime.scaled(config.attributes.client_keep_alive_s))
         for listener_config in config.listeners:
             listener = self._listeners.get(listener_config.id)
             if listener is not None:
-                listener.application.configure(listener_config, config.dns_name)
+                listener.application.configure(listener_config, config.dns_name, attributes)
                 if listener.certificates is not None and listener_config.tls != listener.config.tls:
                     listener.certificates.configure(listener_config.tls)
                 listener.config = listener_config
             else:
-                self._listeners[listener_config.id] = await self._listen(listener_config, config.dns_name, settings)
+                self._listeners[listener_config.id] = await self._listen(listener_config, config.dns_name, attributes, settings)
 
-    async def _listen(self, config: ListenerConfig, dns_name: str, settings: ServerSettings) -> RunningListener:
+    async def _listen(self, config: ListenerConfig, dns_name: str, attributes: Attributes, settings: ServerSettings) -> RunningListener:
         affinity = Affinity(self._groups, self._seal, random.random, time.time, self._runtime.scaled)
-        application = ListenerApplication(config, dns_name, affinity, self._log, self._runtime.scaled(CLIENT_KEEP_ALIVE_S))
+        application = ListenerApplication(config, dns_name, attributes, affinity, self._log)
         listener = RunningListener(config, application, Certificates(config.tls) if config.tls else None)
 
         def connection() -> ServerConnection:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import hashlib
 
-from services.alb.config import Config
+from services.alb.config import Attributes, Config, Desync, ForwardedFor
 from services.common.config import encode
 from testbed.compile import network_load_balancer
 from testbed.compile.fragment import Fragment, join
@@ -59,11 +59,25 @@ def _service(balancer: LoadBalancer, interface: ResolvedInterface, resolved: Res
         listeners=tuple(listener_config(listener, interface.address, certificates.get(listener.id)) for listener in listeners),
         target_groups=tuple(target_group_config(group, resolved) for group in groups),
         idle_timeout_s=float(balancer.idle_timeout_seconds),
+        attributes=_attributes(balancer),
         cookie_key=hashlib.sha256(f"cookies of {balancer.id}".encode()).hexdigest(),
     )
     targets = {target for group in groups for target in group.targets}
     after = tuple(instance_service_name(instance) for instance in resolved.topology.of(Instance) if instance.id in targets and isinstance(instance.user_data, WebApplication))
     return ServiceSpec(name=name, kind=KIND, node=interface.node, config=encode(config), after=after, certificates=tuple(certificates.values()), origin=balancer.id)
+
+
+def _attributes(balancer: LoadBalancer) -> Attributes:
+    return Attributes(
+        forwarded_for=ForwardedFor(balancer.routing_http_xff_header_processing_mode),
+        client_port=balancer.routing_http_xff_client_port_enabled,
+        preserve_host=balancer.routing_http_preserve_host_header_enabled,
+        drop_invalid_headers=balancer.routing_http_drop_invalid_header_fields_enabled,
+        tls_headers=balancer.routing_http_x_amzn_tls_version_and_cipher_suite_enabled,
+        desync=Desync(balancer.routing_http_desync_mitigation_mode),
+        client_keep_alive_s=float(balancer.client_keep_alive_seconds),
+        access_logs=balancer.access_logs_s3_enabled,
+    )
 
 
 def _target_groups(listeners: tuple[Listener, ...], resolved: Resolved) -> tuple[TargetGroup, ...]:

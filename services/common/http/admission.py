@@ -13,12 +13,16 @@ from services.common.http.head import Headers, RequestHead
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ServerSettings:
-    """Limits in bytes, AWS's for an ALB ("Quotas for your Application Load Balancers"); `idle_timeout_s` is already scaled."""
+    """Limits in bytes, AWS's for an ALB ("Quotas for your Application Load Balancers"); `idle_timeout_s` is already scaled.
+
+    `both_lengths`: a request with Content-Length and Transfer-Encoding is taken, and its chunks count; else it is 400.
+    """
 
     idle_timeout_s: float = 60.0
     request_line_bytes: int = 16 * 1024
     header_bytes: int = 16 * 1024
     headers_bytes: int = 64 * 1024
+    both_lengths: bool = False
 
 
 class Refused(Exception):

@@ -78,6 +78,12 @@ class ResponseHead(msgspec.Struct):
     passed_on: bytes | None = None
 
 
+def content_length(head: RequestHead) -> int | None:
+    """A request's Content-Length; repeated with one value it counts once (RFC 9110 section 8.6), and the parser refused differing ones."""
+    value = head.fields.get(b"content-length")
+    return None if value is None else int(value.partition(b",")[0])
+
+
 def end_to_end(headers: Headers, fields: dict[bytes, bytes], gone: frozenset[bytes] = HOP_BY_HOP) -> Headers:
     """`headers`, whose look-up is `fields`, without the (lower-case) names `gone` and those that Connection names. `gone` includes `HOP_BY_HOP`."""
     connection = fields.get(b"connection")

@@ -9,7 +9,7 @@ at hand are parsed, so that a short request comes whole (`Exchange.body`, `Excha
                 └─ malformed, limits, unsupported ─▶ what came before is answered first, then `application.refuse`, then the end
 
 Framing is decided here, in both directions; applications never see Content-Length's and Transfer-Encoding's work:
-- a request with both, or with differing lengths, is 400; a transfer coding other than ``chunked`` is 501; a version other than 1.0 and 1.1 is 505;
+- a request with both is 400 unless the settings take it (then its chunks count), one with differing lengths always; a transfer coding other than ``chunked`` is 501; a version other than 1.0 and 1.1 is 505;
 - a response of unknown length is chunked to HTTP/1.1 clients and ends with the connection for HTTP/1.0;
 - HEAD, 204 and 304 have no body; ``Expect: 100-continue`` is answered when the request's turn comes.
 
@@ -60,7 +60,7 @@ class ServerConnection(asyncio.Protocol):
         self._on_lost = on_lost
         self._outbox = outbox
         self.write: Callable[[bytes], None]
-        self._parser: Any = httptools.HttpRequestParser(self)
+        self._parser: Any = self._new_parser()
         self._pipeline: deque[Exchange] = deque()
         self._incoming: Exchange | None = None
         self._deadline: Deadline
@@ -80,6 +80,18 @@ class ServerConnection(asyncio.Protocol):
         self._held: bytes | None = None
         self._tunnel: Callable[[bytes], None] | None = None
         self._resumed_body = False
+
+    def _new_parser(self) -> Any:
+        parser = httptools.HttpRequestParser(self)
+        if self._settings.both_lengths:
+            parser.set_dangerous_leniencies(lenient_chunked_length=True)
+        return parser
+
+    @property
+    def tls(self) -> tuple[bytes, bytes] | None:
+        """The TLS version and cipher suite of the connection, by OpenSSL's names (``TLSv1.3``); None without TLS."""
+        secure = self.transport.get_extra_info("ssl_object")
+        return None if secure is None else (secure.version().encode(), secure.cipher()[0].encode())
 
     # -- asyncio.Protocol
 
@@ -262,10 +274,10 @@ class ServerConnection(asyncio.Protocol):
 
     def _resume_body(self, exchange: Exchange) -> None:
         """Read the body of a request whose upgrade we ignore: a new parser is told its framing again, without the upgrade."""
-        length = exchange.head.fields.get(b"content-length")
-        framing = b"Transfer-Encoding: chunked" if length is None else b"Content-Length: " + length
+        fields = exchange.head.fields
+        framing = b"Transfer-Encoding: chunked" if b"transfer-encoding" in fields else b"Content-Length: " + fields[b"content-length"].partition(b",")[0]
         self._resumed_body = True
-        self._parser = httptools.HttpRequestParser(self)
+        self._parser = self._new_parser()
         self._parser.feed_data(b"POST / HTTP/1.1\r\nHost: x\r\n" + framing + b"\r\n\r\n")
 
     def _deliver(self, exchange: Exchange, ended: bool) -> None:

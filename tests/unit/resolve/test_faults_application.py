@@ -1,5 +1,7 @@
 """Faults of balancers, listeners, target groups, databases, zones and distributions."""
 
+import pytest
+
 from testbed.model import (
     CacheBehavior,
     CachePolicy,
@@ -7,6 +9,7 @@ from testbed.model import (
     Distribution,
     FixedResponse,
     Forward,
+    ForwardConfig,
     HostedZone,
     Instance,
     Listener,
@@ -17,6 +20,7 @@ from testbed.model import (
     Redirect,
     Subnet,
     TargetGroup,
+    TargetGroupTuple,
     WebApplication,
 )
 from testbed.resolve import resolve
@@ -277,3 +281,41 @@ def test_a_database_on_a_port_that_rds_refuses_is_told():
     assert told(DBInstance(id="db-x", db_name="x", master_username="x", master_user_password="correct-horse", port=80, db_subnet_group=("sub-a", "sub-b"))) == [
         ("db-x", "port 80 is out of bounds"),
     ]
+
+
+@pytest.mark.parametrize(
+    ("attributes", "problem"),
+    [
+        ({"slow_start_duration_seconds": 30, "load_balancing_algorithm_type": "weighted_random"}, "slow start with the algorithm weighted_random"),
+        ({"slow_start_duration_seconds": 10}, "slow_start_duration_seconds 10 is out of bounds"),
+        ({"load_balancing_algorithm_anomaly_mitigation": True}, "anomaly mitigation with the algorithm round_robin"),
+        ({"stickiness_enabled": True, "load_balancing_algorithm_type": "weighted_random"}, "stickiness with the algorithm weighted_random"),
+        ({"stickiness_enabled": True, "load_balancing_cross_zone_enabled": False}, "stickiness in a target group with cross-zone load balancing off"),
+        ({"stickiness_enabled": True, "stickiness_type": "app_cookie", "stickiness_app_cookie_cookie_name": "AWSALB2"}, "stickiness by the application cookie 'AWSALB2'"),
+        ({"unhealthy_state_routing_minimum_healthy_targets_count": 0}, "unhealthy_state_routing_minimum_healthy_targets_count is below 1"),
+    ],
+)
+def test_attributes_of_a_target_group_that_do_not_go_together_are_told(attributes: dict[str, object], problem: str):
+    assert told(small("tg", **attributes)) == [("tg", problem)]
+
+
+@pytest.mark.parametrize(
+    ("conditions", "problem"),
+    [
+        ({"path_pattern_regex": ("/(",)}, "'/(' is no regular expression: missing ), unterminated subpattern at position 1"),
+        ({"path_pattern": ("api/*",)}, "path_pattern 'api/*' matches no path: paths begin with a slash"),
+        ({"http_request_method": ("get",)}, "http_request_method 'get'"),
+        ({"query_string": tuple(("v", str(n)) for n in range(6))}, "6 condition values, and the quota is 5 a rule"),
+        ({}, "the rule has no condition"),
+    ],
+)
+def test_conditions_that_can_never_hold_or_are_too_many_are_told(conditions: dict[str, object], problem: str):
+    rule = ListenerRule(priority=5, actions=(Forward(target_group_arn="tg"),), **conditions)
+    assert told(small("listener", rules=(rule,))) == [("listener#5", problem)]
+
+
+def test_a_weighted_forward_names_one_to_five_groups_with_weights_to_999():
+    many = ForwardConfig(target_groups=(TargetGroupTuple(target_group_arn="tg", weight=1000),) * 6, target_group_stickiness_duration_seconds=0)
+    assert {problem for _, problem in told(small("listener", default_actions=(many,)))} == {
+        "6 target groups in an action", "weight of tg 1000 is out of bounds", "target_group_stickiness_duration_seconds 0 is out of bounds",
+    }  # fmt: skip
