@@ -77,7 +77,7 @@ class ListenerApplication:
                 repeatable.prepared = prepared
         target = head.target if repeatable is not None else _host_and_target(head)[1]
         traced = trace(prepared.trace, epoch_s=int(time.time()), random_bits=self._random_bits(96))
-        record = Record(traced.root, prepared.cf_id, prepared.host)
+        record = Record(traced.root, prepared.cf_id, prepared.host, prepared.classification.value, prepared.reason)
         if exchange.received_at - exchange.connection.opened_at > self._attributes.client_keep_alive_s:
             exchange.close_after()
         if closes(prepared.classification, self._attributes.desync):
@@ -94,7 +94,7 @@ class ListenerApplication:
             rule = self._rules.single or self._rules.select(
                 Asked(method=head.method, host=prepared.host, target=target, fields=head.fields, client=exchange.connection.peer_address)
             )
-            record.rule = rule.origin
+            record.rule, record.rule_priority = rule.origin, rule.priority
             if rule.action.forward is not None:
                 self._forward(exchange, record, rule.action.forward, prepared, target, b"%bX-Amzn-Trace-Id: %b\r\n" % (prepared.lines, traced.value))
             else:
@@ -141,6 +141,7 @@ class ListenerApplication:
             redirect = action.redirect
             path, _, query = target.decode("latin-1").partition("?")
             where = location(redirect, protocol=self._protocol.decode(), host=host.decode("latin-1"), port=self._port, path=path, query=query)
+            record.redirect_url = where
             headers, body = page(redirect.status_code)
             headers.append((b"Location", where.encode("latin-1")))
             exchange.respond(redirect.status_code, headers, body)
@@ -171,6 +172,7 @@ class ListenerApplication:
         forwarding = Forwarding(self, exchange, record, choice)
         exchange.events = forwarding
         running.outstanding += 1
+        record.request_s = time.perf_counter() - exchange.received_at
         call = forwarding.call = running.pool.send(request, forwarding)
         record.timings = call.timings
 

@@ -89,6 +89,8 @@ class ListenerConfig:
     listen: Listen
     rules: tuple[Rule, ...]
     tls: tuple[Tls, ...] = ()
+    certificate_arns: tuple[str, ...] = ()
+    """Of each of `tls`, for access logs."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -137,6 +139,7 @@ class TargetGroup:
     """
 
     id: str
+    arn: str = ""
     targets: tuple[Target, ...]
     protocol: str = "HTTP"
     health_check: HealthCheck = HealthCheck()
@@ -189,6 +192,8 @@ class Config:
     dns_name: str
     address: IPv4Address
     availability_zone: str
+    resource: str = ""
+    """The end of its ARN, by which access logs name it (``app/alb-shop/50dc6c495c0c9188``)."""
     listeners: tuple[ListenerConfig, ...]
     target_groups: tuple[TargetGroup, ...]
     idle_timeout_s: float = 60.0

@@ -6,7 +6,7 @@ connections end after the response in progress.
 
 A client's connection is kept for so long (3,600 s by default), then closed after one more request ("Edit attributes for your ALB", documented). A target that is taken out
 drains for its group's deregistration delay; what is in progress then fails (502).
-NOT MODELLED: HTTP/2 to clients; access logs in S3.
+NOT MODELLED: HTTP/2 to clients.
 """
 
 from __future__ import annotations
@@ -24,13 +24,13 @@ from services.alb.balancer import ListenerApplication
 from services.alb.config import Attributes, Config, ListenerConfig, TargetGroup
 from services.alb.health import Matcher
 from services.alb.health_check import keep_checking
-from services.alb.request_log import RequestLog
+from services.alb.request_log import LoggedAs, RequestLog
 from services.alb.selection import REWEIGH_EVERY_S
 from services.alb.stickiness import Seal
 from services.alb.target_group import RunningGroup, RunningTarget
 from services.common.config import Tls
 from services.common.events import TARGET_HEALTH, TARGET_MITIGATED
-from services.common.http import Outbox, ServerConnection, ServerSettings, Timeouts
+from services.common.http import Outbox, ServerConnection, ServerSettings, Timeouts, note_server_name
 from services.common.runtime import Runtime
 
 GC_THRESHOLD = 20_000
@@ -64,6 +64,7 @@ class Certificates:
         return self._by_name.get(name) or self._by_name.get("*." + name.partition(".")[2]) or self._default
 
     def _choose(self, connection: ssl.SSLSocket | ssl.SSLObject, server_name: str | None, _: ssl.SSLContext) -> None:
+        note_server_name(connection, server_name)
         connection.context = self.select(server_name)
 
 
@@ -110,6 +111,7 @@ class Node:
         """Take `config`. Raises ValueError or OSError for one that cannot be served, before anything is changed by it where that can be known."""
         for group in config.target_groups:
             Matcher.parse(group.health_check.matcher)
+        self._log.access = _logged_as(config) if config.attributes.access_logs else None
         self._configure_groups(config)
         await self._configure_listeners(config)
         for gone in self._groups.keys() - {group.id for group in config.target_groups}:
@@ -231,6 +233,17 @@ class Node:
 
     def _tell_state(self, group: RunningGroup, running: RunningTarget, state: str, reason: str) -> None:
         self._runtime.events.emit(TARGET_HEALTH, target_group=group.config.id, target=running.target.id, state=state, reason=reason)
+
+
+def _logged_as(config: Config) -> LoggedAs:
+    arns = {name.lower(): arn for listener in config.listeners for tls, arn in zip(listener.tls, listener.certificate_arns, strict=True) for name in tls.host_names}
+    default = next((arn for listener in config.listeners for arn in listener.certificate_arns), "")
+
+    def certificate(server_name: str | None) -> str:
+        name = (server_name or "").lower()
+        return arns.get(name) or arns.get("*." + name.partition(".")[2]) or default
+
+    return LoggedAs(balancer=config.load_balancer, resource=config.resource, target_groups={group.id: group.arn for group in config.target_groups}, certificate=certificate)
 
 
 async def serve(config: Config, runtime: Runtime) -> None:

@@ -23,6 +23,8 @@ local (address:port used towards the origin), origin_dns_ms, origin_connect_ms, 
 ALB_REQUEST = "alb_request"
 """ALB, one request done: trace_id, cf_id, method, host, uri, status, target_status, rule (origin), action, target_group, target (id), target_peer, local, peer,
 connect_ms, target_wait_ms, target_reused, duration_ms, error_reason."""
+ALB_ACCESS_LOG = "alb_access_log"
+"""A line of an ALB's access log: balancer (its id), line (AWS's)."""
 TARGET_HEALTH = "target_health"
 """A balancer, a target changed state: target_group, target, state (initial|healthy|unhealthy|draining|unused), reason."""
 TARGET_MITIGATED = "target_mitigated"

@@ -9,12 +9,13 @@ from services.common.config import Listen
 from testbed.compile.tls import tls
 from testbed.model.listener import Action, FixedResponse, Forward, ForwardConfig, Listener, target_groups_of
 from testbed.plan import Certificate
+from testbed.resolve.names import certificate_arn
 
 DEFAULT_PRIORITY = 0
 
 
-def listener_config(listener: Listener, address: IPv4Address, issued: Certificate | None) -> alb.ListenerConfig:
-    """The listener on one node's `address`: its rules by priority, then the default rule."""
+def listener_config(listener: Listener, address: IPv4Address, issued: tuple[Certificate, ...], account: str, region: str) -> alb.ListenerConfig:
+    """The listener on one node's `address`, with the certificates issued for it: its rules by priority, then the default rule."""
     rules = tuple(
         alb.Rule(
             priority=rule.priority,
@@ -37,7 +38,8 @@ def listener_config(listener: Listener, address: IPv4Address, issued: Certificat
         id=listener.id,
         listen=Listen(address=address, port=listener.port),
         rules=(*rules, default),
-        tls=() if issued is None else (tls(issued),),
+        tls=tuple(map(tls, issued)),
+        certificate_arns=tuple(certificate_arn(account, region, each.host_names[0]) for each in issued),
     )
 
 

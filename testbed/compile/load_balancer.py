@@ -15,6 +15,7 @@ from testbed.compile.instance import service_name as instance_service_name
 from testbed.compile.listener import listener_config
 from testbed.compile.network_interface import guest_node
 from testbed.compile.network_interface import lower as lower_interface
+from testbed.compile.places import region_of_interface
 from testbed.compile.target_group import target_group_config
 from testbed.compile.tls import certificate
 from testbed.model.instance import Instance, WebApplication
@@ -22,6 +23,7 @@ from testbed.model.listener import Listener, target_groups_of
 from testbed.model.load_balancer import NETWORK, LoadBalancer
 from testbed.model.target_group import TargetGroup
 from testbed.plan import NodeKind, ServiceSpec
+from testbed.resolve.names import load_balancer_resource, target_group_arn
 from testbed.resolve.resolved import Resolved, ResolvedInterface
 
 KIND = "alb"
@@ -45,10 +47,11 @@ def _node(balancer: LoadBalancer, interface: ResolvedInterface, resolved: Resolv
 
 
 def _service(balancer: LoadBalancer, interface: ResolvedInterface, resolved: Resolved) -> ServiceSpec:
-    name = service_name(interface)
+    name, account, region = service_name(interface), resolved.topology.account, region_of_interface(resolved, interface)
     listeners = tuple(listener for listener in resolved.topology.of(Listener) if listener.load_balancer_arn == balancer.id)
     secure = tuple(listener for listener in listeners if listener.protocol == "HTTPS")
-    certificates = {listener.id: certificate(name, number, listener.certificates) for number, listener in enumerate(secure)}
+    hosts = tuple((listener.id, host) for listener in secure for host in listener.certificates)
+    certificates = tuple((listener, certificate(name, number, (host,))) for number, (listener, host) in enumerate(hosts))
     groups = _target_groups(listeners, resolved)
     config = Config(
         name=interface.node,
@@ -56,15 +59,19 @@ def _service(balancer: LoadBalancer, interface: ResolvedInterface, resolved: Res
         dns_name=dict(resolved.load_balancer_names)[balancer.id],
         address=interface.address,
         availability_zone=interface.availability_zone,
-        listeners=tuple(listener_config(listener, interface.address, certificates.get(listener.id)) for listener in listeners),
-        target_groups=tuple(target_group_config(group, resolved) for group in groups),
+        resource=load_balancer_resource(account, region.id, balancer.id),
+        listeners=tuple(
+            listener_config(listener, interface.address, tuple(issued for owner, issued in certificates if owner == listener.id), account, region.id)
+            for listener in listeners
+        ),
+        target_groups=tuple(target_group_config(group, resolved, target_group_arn(account, region.id, group.id)) for group in groups),
         idle_timeout_s=float(balancer.idle_timeout_seconds),
         attributes=_attributes(balancer),
         cookie_key=hashlib.sha256(f"cookies of {balancer.id}".encode()).hexdigest(),
     )
     targets = {target for group in groups for target in group.targets}
     after = tuple(instance_service_name(instance) for instance in resolved.topology.of(Instance) if instance.id in targets and isinstance(instance.user_data, WebApplication))
-    return ServiceSpec(name=name, kind=KIND, node=interface.node, config=encode(config), after=after, certificates=tuple(certificates.values()), origin=balancer.id)
+    return ServiceSpec(name=name, kind=KIND, node=interface.node, config=encode(config), after=after, certificates=tuple(issued for _, issued in certificates), origin=balancer.id)
 
 
 def _attributes(balancer: LoadBalancer) -> Attributes:

@@ -7,7 +7,7 @@ from testbed.model.target_group import APP_COOKIE, TargetGroup
 from testbed.resolve.resolved import Resolved
 
 
-def target_group_config(group: TargetGroup, resolved: Resolved) -> alb.TargetGroup:
+def target_group_config(group: TargetGroup, resolved: Resolved, arn: str) -> alb.TargetGroup:
     """The group with the primary private address of each target, sorted by id."""
     targets = tuple(
         alb.Target(id=target, address=interface.address, port=group.port, availability_zone=interface.availability_zone)
@@ -25,6 +25,7 @@ def target_group_config(group: TargetGroup, resolved: Resolved) -> alb.TargetGro
     )
     return alb.TargetGroup(
         id=group.id,
+        arn=arn,
         targets=targets,
         protocol=group.protocol,
         health_check=check,

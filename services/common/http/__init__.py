@@ -19,10 +19,11 @@ from services.common.http.exchange import Application, Exchange, RequestEvents
 from services.common.http.failure import Failure, FailureKind
 from services.common.http.head import Headers, RequestHead, ResponseHead
 from services.common.http.outbox import Outbox
-from services.common.http.server import ServerConnection
+from services.common.http.server import ServerConnection, note_server_name
 from services.common.http.upstream import Destination, Timeouts, UpstreamPool, WholeResponse
 
 __all__ = [
     "Application", "Call", "Destination", "Exchange", "Failure", "FailureKind", "Headers", "Outbox", "Receiver", "RequestEvents", "RequestHead", "ResponseHead",
     "ServerConnection", "ServerSettings", "Timeouts", "Timings", "UpstreamPool", "UpstreamRequest", "WholeResponse",
+    "note_server_name",
 ]

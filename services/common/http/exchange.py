@@ -53,7 +53,8 @@ class Exchange(msgspec.Struct, eq=False):
 
     `head` is the request's; `body` what has arrived of its body before `events` was set and `ended` whether that is all of it.
     `upgrade` says that the client asks for a WebSocket. `received_at` is when the request's first bytes came (``perf_counter`` seconds).
-    `status` is the one sent, 0 before; `finished` that the response is out; `dispatched` is `server`'s; `sent_bytes` counts body bytes.
+    `status` is the one sent, 0 before; `finished` that the response is out; `dispatched` is `server`'s; `sent_bytes` counts body bytes sent, `head_bytes`
+    those of the response's head, `body_bytes` those of the request's body that arrived.
     """
 
     connection: ServerConnection
@@ -68,6 +69,8 @@ class Exchange(msgspec.Struct, eq=False):
     upgrade: bool = False
     status: int = 0
     sent_bytes: int = 0
+    head_bytes: int = 0
+    body_bytes: int = 0
     _chunked: bool = False
     _headless: bool = False
     _started: bool = False
@@ -76,6 +79,12 @@ class Exchange(msgspec.Struct, eq=False):
     def peer(self) -> str:
         """The client's ``address:port``."""
         return self.connection.peer
+
+    @property
+    def received_bytes(self) -> int:
+        """The request's size: its head as it was parsed, and its body."""
+        head = self.head
+        return len(head.method) + len(head.target) + len(b"  HTTP/1.1\r\n\r\n") + sum(len(name) + len(value) + len(b": \r\n") for name, value in head.headers) + self.body_bytes
 
     @property
     def started(self) -> bool:
@@ -126,6 +135,7 @@ class Exchange(msgspec.Struct, eq=False):
         if connection.last:
             self.keep_alive = False
         data = head_lines + (_KEEP_ALIVE if self.keep_alive else _CLOSE)
+        self.head_bytes = len(data)
         if self._chunked or self._headless:
             data += self._framed(body, ended)
         elif body:

@@ -20,6 +20,8 @@ bytes after an error are never parsed. NOT MODELLED: HTTP/2; trailers (dropped);
 from __future__ import annotations
 
 import asyncio
+import random
+import ssl
 import time
 from collections import deque
 from collections.abc import Callable
@@ -36,16 +38,22 @@ from services.common.http.repeat import Repeatable, repeatable
 
 WAITING_BODY_BYTES = 64 * 1024
 WAITING_REQUESTS = 16
+_SERVER_NAME = "testbed_server_name"
 _CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 
 
+def note_server_name(tls: ssl.SSLObject | ssl.SSLSocket, name: str | None) -> None:
+    """For SNI callbacks: keep the name with the TLS connection, since OpenSSL tells it only then."""
+    setattr(tls, _SERVER_NAME, name)
+
+
 class ServerConnection(asyncio.Protocol):
-    """One client's connection. `peer` and `local` are ``address:port``, `peer_address` is the address alone; `opened_at` is ``perf_counter`` seconds; `last` set: close after the next response. With an `outbox`, `write` gathers."""
+    """One client's connection. `peer` and `local` are ``address:port``, `peer_address` is the address alone; `opened_at` is ``perf_counter`` seconds; `last` set: close after the next response; `id` is random, for logs. With an `outbox`, `write` gathers."""
 
     __slots__ = (
         "_application", "_begun", "_begun_at", "_deadline", "_deaf", "_feed_bytes", "_head_bytes", "_headers", "_held", "_incoming", "_now",
         "_on_lost", "_outbox", "_parser", "_parts", "_pipeline", "_reading_paused", "_refusal", "_repeatable", "_resumed_body", "_settings",
-        "_tunnel", "_url", "advancing", "last", "local", "opened_at", "peer", "peer_address", "transport", "write",
+        "_tunnel", "_url", "advancing", "id", "last", "local", "opened_at", "peer", "peer_address", "transport", "write",
     )  # fmt: skip
 
     def __init__(self, application: Application, settings: ServerSettings, on_lost: Callable[[ServerConnection], None] | None = None, outbox: Outbox | None = None) -> None:
@@ -54,6 +62,7 @@ class ServerConnection(asyncio.Protocol):
         self.peer_address = b""
         self.local = ""
         self.last = False
+        self.id = random.getrandbits(128)
         self.opened_at = time.perf_counter()
         self._application = application
         self._settings = settings
@@ -92,6 +101,11 @@ class ServerConnection(asyncio.Protocol):
         """The TLS version and cipher suite of the connection, by OpenSSL's names (``TLSv1.3``); None without TLS."""
         secure = self.transport.get_extra_info("ssl_object")
         return None if secure is None else (secure.version().encode(), secure.cipher()[0].encode())
+
+    @property
+    def server_name(self) -> str | None:
+        """The name that the client asked for by SNI, where the listener's callback has noted it (`note_server_name`)."""
+        return getattr(self.transport.get_extra_info("ssl_object"), _SERVER_NAME, None)
 
     # -- asyncio.Protocol
 
@@ -283,6 +297,7 @@ class ServerConnection(asyncio.Protocol):
     def _deliver(self, exchange: Exchange, ended: bool) -> None:
         parts, self._parts = self._parts, []
         body = parts[0] if len(parts) == 1 else b"".join(parts)
+        exchange.body_bytes += len(body)
         exchange.ended = ended
         if exchange.finished:
             return  # answered already: what is left of the body is read and forgotten

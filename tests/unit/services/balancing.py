@@ -3,6 +3,7 @@
 import asyncio
 import json
 import os
+import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from ipaddress import IPv4Address
@@ -90,6 +91,16 @@ class Balancer:
             writer.write(request)
             async with asyncio.timeout(limit_s):
                 return await (reader.readuntil(until) if until else reader.read(-1))
+        finally:
+            writer.close()
+
+    async def exchange_tls(self, request: bytes, context: ssl.SSLContext, server_name: str) -> bytes:
+        """The same over TLS, to the end of the connection."""
+        reader, writer = await asyncio.open_connection("127.0.0.1", self.port, ssl=context, server_hostname=server_name)
+        try:
+            writer.write(request)
+            async with asyncio.timeout(5.0):
+                return await reader.read(-1)
         finally:
             writer.close()
 
