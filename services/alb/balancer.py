@@ -166,7 +166,7 @@ class ListenerApplication:
         if head.repeatable is None:  # else there is neither a body nor an upgrade
             length = None if b"transfer-encoding" in head.fields else content_length(head)
             request.content_length = None if exchange.upgrade else length
-            request.chunked = b"transfer-encoding" in head.fields
+            request.chunked = length is None and (not exchange.ended or bool(exchange.body) or b"transfer-encoding" in head.fields)
             request.upgrade = exchange.upgrade
             request.close = not exchange.keep_alive and closes(prepared.classification, self._attributes.desync)
         forwarding = Forwarding(self, exchange, record, choice)

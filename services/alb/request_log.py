@@ -153,7 +153,7 @@ def _entry(names: LoggedAs, ended_at: float, duration_s: float, exchange: Exchan
     head, connection, timings = exchange.head, exchange.connection, record.timings or _NONE
     tls = connection.tls
     scheme = "http" if tls is None else "https"
-    kind = ("ws" if tls is None else "wss") if status == 101 else scheme
+    kind = ("ws" if tls is None else "wss") if status == 101 else "h2" if head.version == "2" else scheme
     target, host = head.target.decode("latin-1"), head.fields.get(b"host", record.host).decode("latin-1")
     url = target if "://" in target else f"{scheme}://{host.partition(':')[0]}:{connection.local.rpartition(':')[2]}{target}"
     server_name = connection.server_name
@@ -170,7 +170,7 @@ def _entry(names: LoggedAs, ended_at: float, duration_s: float, exchange: Exchan
         target_status=record.target_status,
         received_bytes=exchange.received_bytes,
         sent_bytes=exchange.head_bytes + exchange.sent_bytes,
-        request=f"{head.method.decode('latin-1')} {url} HTTP/{head.version}",
+        request=f"{head.method.decode('latin-1')} {url} HTTP/{'2.0' if head.version == '2' else head.version}",
         user_agent=head.fields.get(b"user-agent", b"").decode("latin-1"),
         tls=None if tls is None else (tls[1].decode(), tls[0].decode()),
         target_group_arn=names.target_groups.get(record.target_group or "", ""),

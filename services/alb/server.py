@@ -6,7 +6,7 @@ connections end after the response in progress.
 
 A client's connection is kept for so long (3,600 s by default), then closed after one more request ("Edit attributes for your ALB", documented). A target that is taken out
 drains for its group's deregistration delay; what is in progress then fails (502).
-NOT MODELLED: HTTP/2 to clients.
+Clients speak HTTP/2 where they offer it, over TLS only. NOT MODELLED: gRPC and HTTP/2 to targets (protocol versions GRPC and HTTP2 of a group).
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from services.alb.stickiness import Seal
 from services.alb.target_group import RunningGroup, RunningTarget
 from services.common.config import Tls
 from services.common.events import TARGET_HEALTH, TARGET_MITIGATED
-from services.common.http import Outbox, ServerConnection, ServerSettings, Timeouts, note_server_name
+from services.common.http import HTTP_1_1, HTTP_2, ByNegotiation, Http2Connection, Outbox, ServerConnection, ServerSettings, Timeouts, note_server_name
 from services.common.runtime import Runtime
 
 GC_THRESHOLD = 20_000
@@ -71,7 +71,7 @@ class Certificates:
 def _server_context(tls: Tls) -> ssl.SSLContext:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.minimum_version = ssl.TLSVersion.TLSv1_2
-    context.set_alpn_protocols(["http/1.1"])
+    context.set_alpn_protocols([HTTP_2, HTTP_1_1])
     context.load_cert_chain(tls.certificate_file, tls.key_file)
     return context
 
@@ -84,7 +84,7 @@ class RunningListener:
     application: ListenerApplication
     certificates: Certificates | None
     server: asyncio.Server | None = None
-    connections: set[ServerConnection] = field(default_factory=set)
+    connections: set[ServerConnection | Http2Connection] = field(default_factory=set)
 
     def stop(self) -> None:
         """Take no more connections; those that are idle end now, others after their response."""
@@ -218,14 +218,21 @@ class Node:
         application = ListenerApplication(config, dns_name, attributes, affinity, self._log)
         listener = RunningListener(config, application, Certificates(config.tls) if config.tls else None)
 
-        def connection() -> ServerConnection:
-            made = ServerConnection(application, settings, listener.connections.discard, self._outbox)
+        def connection(is_http2: bool = False) -> ServerConnection | Http2Connection:
+            made = (
+                Http2Connection(application, settings, listener.connections.discard)
+                if is_http2
+                else ServerConnection(application, settings, listener.connections.discard, self._outbox)
+            )
             listener.connections.add(made)
             return made
 
+        def negotiated() -> ByNegotiation:
+            return ByNegotiation(connection)
+
         sock = self._runtime.socket_for(config.listen)
         context = listener.certificates.context if listener.certificates is not None else None
-        listener.server = await asyncio.get_running_loop().create_server(connection, sock=sock, ssl=context, backlog=4096)
+        listener.server = await asyncio.get_running_loop().create_server(negotiated if context is not None else connection, sock=sock, ssl=context, backlog=4096)
         return listener
 
     def _tell_health(self, group: RunningGroup, running: RunningTarget) -> None:

@@ -47,7 +47,7 @@ def check_limits(url: bytes, headers: Headers, settings: ServerSettings) -> None
 def check_head(head: RequestHead) -> None:
     """Raises `Refused` for a head that must not reach an application."""
     fields = head.fields
-    if head.version not in ("1.1", "1.0"):
+    if head.version not in ("1.1", "1.0", "2"):
         raise Refused(400 if head.version == "0.9" else 505, f"HTTP/{head.version}")
     coding = fields.get(b"transfer-encoding")
     if coding is not None:
@@ -59,6 +59,8 @@ def check_head(head: RequestHead) -> None:
     if host is None:
         if head.version == "1.1":
             raise Refused(400, "no Host")
+    elif not host and head.version == "2":
+        raise Refused(400, "no authority")
     elif b"," in host or b" " in host or b"/" in host:
         raise Refused(400, "not one Host")
     if head.method == b"CONNECT":

@@ -50,7 +50,7 @@ def tokens(value: bytes) -> frozenset[bytes]:
 
 
 class RequestHead(msgspec.Struct):
-    """A request's head. `target` is as sent (``/path?query``, absolute-form or ``*``), `version` is ``1.0`` or ``1.1``.
+    """A request's head. `target` is as sent (``/path?query``, absolute-form or ``*``), `version` is ``1.0``, ``1.1`` or ``2``.
 
     `repeatable` is shared by the heads of a connection that have the same fields, byte for byte.
     """

@@ -14,14 +14,13 @@ Framing is decided here, in both directions; applications never see Content-Leng
 - HEAD, 204 and 304 have no body; ``Expect: 100-continue`` is answered when the request's turn comes.
 
 Invariants: a request on which parsing failed is never handed over unless its head was sound and some of its body had been streamed already;
-bytes after an error are never parsed. NOT MODELLED: HTTP/2; trailers (dropped); methods that llhttp does not know (400).
+bytes after an error are never parsed. HTTP/2 is `http2`'s. NOT MODELLED: trailers (dropped); methods that llhttp does not know (400).
 """
 
 from __future__ import annotations
 
 import asyncio
 import random
-import ssl
 import time
 from collections import deque
 from collections.abc import Callable
@@ -35,16 +34,11 @@ from services.common.http.exchange import DATE, Application, Exchange
 from services.common.http.head import Headers, RequestHead, fields_of, reason_phrase, serialise
 from services.common.http.outbox import Outbox
 from services.common.http.repeat import Repeatable, repeatable
+from services.common.http.transport import endpoint, server_name_of, tls_of
 
 WAITING_BODY_BYTES = 64 * 1024
 WAITING_REQUESTS = 16
-_SERVER_NAME = "testbed_server_name"
 _CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
-
-
-def note_server_name(tls: ssl.SSLObject | ssl.SSLSocket, name: str | None) -> None:
-    """For SNI callbacks: keep the name with the TLS connection, since OpenSSL tells it only then."""
-    setattr(tls, _SERVER_NAME, name)
 
 
 class ServerConnection(asyncio.Protocol):
@@ -99,22 +93,21 @@ class ServerConnection(asyncio.Protocol):
     @property
     def tls(self) -> tuple[bytes, bytes] | None:
         """The TLS version and cipher suite of the connection, by OpenSSL's names (``TLSv1.3``); None without TLS."""
-        secure = self.transport.get_extra_info("ssl_object")
-        return None if secure is None else (secure.version().encode(), secure.cipher()[0].encode())
+        return tls_of(self.transport)
 
     @property
     def server_name(self) -> str | None:
         """The name that the client asked for by SNI, where the listener's callback has noted it (`note_server_name`)."""
-        return getattr(self.transport.get_extra_info("ssl_object"), _SERVER_NAME, None)
+        return server_name_of(self.transport)
 
     # -- asyncio.Protocol
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self.transport = transport  # type: ignore[assignment]
         self.write = self.transport.write if self._outbox is None else self._outbox.writer(self.transport)
-        self.peer = _endpoint(transport.get_extra_info("peername"))
+        self.peer = endpoint(transport.get_extra_info("peername"))
         self.peer_address = self.peer.rpartition(":")[0].encode()
-        self.local = _endpoint(transport.get_extra_info("sockname"))
+        self.local = endpoint(transport.get_extra_info("sockname"))
         self._deadline = Deadline(self._settings.idle_timeout_s, self._idle)
 
     def connection_lost(self, error: Exception | None) -> None:
@@ -408,7 +401,3 @@ class ServerConnection(asyncio.Protocol):
             self._advance()
         else:
             self.close()
-
-
-def _endpoint(name: tuple[str, int] | None) -> str:
-    return f"{name[0]}:{name[1]}" if name else ""
