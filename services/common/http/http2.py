@@ -155,7 +155,7 @@ class Http2Connection(asyncio.Protocol):
         self.peer, self.local = endpoint(transport.get_extra_info("peername")), endpoint(transport.get_extra_info("sockname"))
         self.peer_address = self.peer.rpartition(":")[0].encode()
         self._deadline = Deadline(self._settings.idle_timeout_s, self._idle)
-        wanted = {h2.settings.SettingCodes.MAX_CONCURRENT_STREAMS: MOST_STREAMS, h2.settings.SettingCodes.MAX_HEADER_LIST_SIZE: self._settings.headers_bytes}
+        wanted: dict[h2.settings.SettingCodes | int, int] = {h2.settings.SettingCodes.MAX_CONCURRENT_STREAMS: MOST_STREAMS, h2.settings.SettingCodes.MAX_HEADER_LIST_SIZE: self._settings.headers_bytes}
         self._h2.initiate_connection()
         self._h2.update_settings(wanted)
         self._flush()
