@@ -7,6 +7,9 @@ from dataclasses import dataclass
 from ipaddress import IPv4Address
 
 from services.common.config import Listen, Tls
+from services.common.health import HealthCheck
+
+DEFAULT_CHECK = HealthCheck()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -94,18 +97,6 @@ class ListenerConfig:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class HealthCheck:
-    """AWS's health check; times in seconds before scaling."""
-
-    path: str = "/"
-    interval_s: float = 30.0
-    timeout_s: float = 5.0
-    healthy_threshold: int = 5
-    unhealthy_threshold: int = 2
-    matcher: str = "200"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class Target:
     """A registered target."""
 
@@ -142,7 +133,7 @@ class TargetGroup:
     arn: str = ""
     targets: tuple[Target, ...]
     protocol: str = "HTTP"
-    health_check: HealthCheck = HealthCheck()
+    health_check: HealthCheck = DEFAULT_CHECK
     algorithm: Algorithm = Algorithm.ROUND_ROBIN
     anomaly_mitigation: bool = False
     slow_start_s: float = 0.0

@@ -18,7 +18,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Generic, Protocol, TypeVar
 
-from services.alb.health import State
+from services.common.health import State
 
 REWEIGH_EVERY_S = 5.0
 LEAST_WEIGHT = 1 / 16

@@ -22,7 +22,6 @@ from dataclasses import dataclass, field, replace
 from services.alb.affinity import Affinity
 from services.alb.balancer import ListenerApplication
 from services.alb.config import Attributes, Config, ListenerConfig, TargetGroup
-from services.alb.health import Matcher
 from services.alb.health_check import keep_checking
 from services.alb.request_log import LoggedAs, RequestLog
 from services.alb.selection import REWEIGH_EVERY_S
@@ -30,6 +29,7 @@ from services.alb.stickiness import Seal
 from services.alb.target_group import RunningGroup, RunningTarget
 from services.common.config import Tls
 from services.common.events import TARGET_HEALTH, TARGET_MITIGATED
+from services.common.health import Matcher
 from services.common.http import HTTP_1_1, HTTP_2, ByNegotiation, Http2Connection, Outbox, ServerConnection, ServerSettings, Timeouts, note_server_name
 from services.common.runtime import Runtime
 

@@ -8,22 +8,14 @@ from __future__ import annotations
 
 import asyncio
 import random
-import ssl
 import time
 from collections.abc import Callable
 
 from services.alb.config import Algorithm, Target, TargetGroup
-from services.alb.health import CheckResult, State, TargetHealth
 from services.alb.selection import LeastOutstanding, RoundRobin, Selection, WeightedRandom, Window, offered
+from services.common.health import CheckResult, State, TargetHealth
+from services.common.health_check import unverified_tls
 from services.common.http import Destination, Outbox, Timeouts, UpstreamPool
-
-
-def unverified_tls() -> ssl.SSLContext:
-    """Certificates of targets are not verified ("Target groups", documented)."""
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-    context.check_hostname = False
-    context.verify_mode = ssl.CERT_NONE
-    return context
 
 
 class RunningTarget:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from services.alb import config as alb
+from services.common.health import HealthCheck
 from testbed.model.target_group import APP_COOKIE, TargetGroup
 from testbed.resolve.resolved import Resolved
 
@@ -15,7 +16,7 @@ def target_group_config(group: TargetGroup, resolved: Resolved, arn: str) -> alb
         for interface in resolved.interfaces_of(target)
         if interface.device == "eth0"
     )
-    check = alb.HealthCheck(
+    check = HealthCheck(
         path=group.health_check_path,
         interval_s=float(group.health_check_interval_seconds),
         timeout_s=float(group.health_check_timeout_seconds),

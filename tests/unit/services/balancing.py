@@ -12,11 +12,12 @@ from typing import Any
 
 import uvloop
 
-from services.alb.config import Action, Config, Forward, HealthCheck, ListenerConfig, Rule, Target, TargetGroup
+from services.alb.config import Action, Config, Forward, ListenerConfig, Rule, Target, TargetGroup
 from services.alb.request_log import GATHER_S
 from services.alb.server import serve
 from services.common.config import Listen, Tls
 from services.common.events import EventLog
+from services.common.health import HealthCheck
 from services.common.runtime import Runtime, listening_socket
 
 LOOPBACK = IPv4Address("127.0.0.1")

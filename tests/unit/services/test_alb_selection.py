@@ -5,8 +5,8 @@ from itertools import pairwise
 
 import pytest
 
-from services.alb.health import State
 from services.alb.selection import LEAST_WEIGHT, LeastOutstanding, RoundRobin, WeightedRandom, Window, anomalies, offered
+from services.common.health import State
 
 
 class Stub:

@@ -6,7 +6,7 @@ import pytest
 
 from services.alb.config import Attributes, ForwardedFor
 from services.alb.headers import Client, host_for_target, host_name, target_headers, too_many_addresses, trace
-from services.alb.health import CheckResult, Matcher, State, TargetHealth
+from services.common.health import CheckResult, Matcher, State, TargetHealth
 from services.common.http.head import RequestHead, fields_of
 
 PASS, FAIL = CheckResult(passed=True), CheckResult(passed=False, reason="Target.Timeout")

@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from services.alb.config import Action, Algorithm, Forward, HealthCheck, Rule, Stickiness, TargetGroup, Weighted
+from services.alb.config import Action, Algorithm, Forward, Rule, Stickiness, TargetGroup, Weighted
+from services.common.health import HealthCheck
 from tests.unit.services.balancing import OK, Balancer, ScriptedTarget, a_config, balancing, body, run, status
 
 LB_COOKIE = {"stickiness": Stickiness(duration_s=3600)}

@@ -4,7 +4,7 @@
        └──unhealthy_threshold failures in a row──▶ unhealthy
 
 A new target needs one pass only, whatever the threshold. Reasons are AWS's codes.
-Source: ELB user guide, "Health checks for ALB target groups" (documented); that `initial` ends after the unhealthy threshold is assumed.
+Source: ELB user guide, "Health checks for ALB target groups"; likewise for network and gateway balancers (documented); that `initial` ends after the unhealthy threshold is assumed.
 """
 
 from __future__ import annotations
@@ -25,6 +25,20 @@ CODE_MISMATCH = "Target.ResponseCodeMismatch"
 TIMED_OUT = "Target.Timeout"
 FAILED_CHECKS = "Target.FailedHealthChecks"
 _CODES = re.compile(r"([0-9]{3})(?:-([0-9]{3}))?")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HealthCheck:
+    """A target group's health check; times in seconds before scaling. `protocol` TCP (connecting is all), HTTP or HTTPS; None: the group's own, likewise `port`."""
+
+    protocol: str | None = None
+    port: int | None = None
+    path: str = "/"
+    interval_s: float = 30.0
+    timeout_s: float = 5.0
+    healthy_threshold: int = 5
+    unhealthy_threshold: int = 2
+    matcher: str = "200"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
