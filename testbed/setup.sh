@@ -297,6 +297,7 @@ case $verb in
         if [ $# = 0 ]; then
             "$VENV/bin/python" -m ruff check
             "$VENV/bin/python" -m mypy
+            set -- -n auto --dist loadfile  # a file's tests share labs
         fi
         exec "$VENV/bin/python" -m pytest "$@"
         ;;

@@ -1,7 +1,7 @@
 """Random VPCs with endpoints and without faults, and probes of them, for hypothesis.
 
     vpc-c   two subnets of hosts, a subnet of endpoints, perhaps a NAT gateway      gateway endpoints of S3 and DynamoDB, interface endpoints of SQS, of a provider
-    vpc-p   the provider's: a network balancer and its target; perhaps the same range as vpc-c
+    vpc-p   the provider's: a network balancer and its target, and a client of it; perhaps the same range as vpc-c
     vpc-n   perhaps: a peer of vpc-c, whose table tries S3's prefix list over the peering
 
 Every subnet, also those of endpoints, gateways and balancers, may have a network ACL. As in `tests.strategies`, what AWS leaves to chance is kept out of the verdicts:
@@ -73,7 +73,7 @@ def private_accesses(draw: st.DrawFn) -> Topology:
         *(RouteTable(id=f"rtb-{s.id}", vpc_id="vpc-c", associations=(s.id,), routes=(*to_neighbour, *(outward if draw(st.booleans()) else ()))) for s in subnets),
         *(Instance(id=f"i-{n}", subnet_id=subnets[n % 2].id, private_ip_address=f"10.4.{n % 2}.{20 + n}", security_group_ids=(draw(st.sampled_from(groups)),)) for n in range(3)),
         *draw(_endpoints([f"rtb-{s.id}" for s in subnets], groups)),
-        *_provider(provider_block, draw(st.sampled_from(("sg-p", "sg-p-closed")))),
+        *draw(_provider(provider_block)),
         *(_outward() if has_nat else ()), *(_neighbour() if has_neighbour else ()),
     ]  # fmt: skip
     every = [resource for resource in resources if isinstance(resource, Subnet)]
@@ -139,17 +139,31 @@ def _endpoints(draw: st.DrawFn, tables: list[str], groups: tuple[str, ...]) -> t
     return (*gateways, *interfaces)
 
 
-def _provider(block: str, target_group: str) -> tuple[Resource, ...]:
+@st.composite
+def _provider(draw: st.DrawFn, block: str) -> tuple[Resource, ...]:
+    """A balancer with or without groups, in its target's subnet or another, which keeps its clients' addresses or not; a target that opens to some of those who may come."""
     base = block.removesuffix("0.0/16")
-    from_node = SecurityGroupRule(ip_protocol="tcp", from_port=ORDERS, to_port=ORDERS, cidr_ip=f"{base}7.0/24")
+    far_sides = ({"cidr_ip": f"{base}7.0/24"}, {"cidr_ip": ANYWHERE}, {"security_group_id": "sg-b"}, {"security_group_id": "sg-client"})
+    of_target = tuple(SecurityGroupRule(ip_protocol=protocol, from_port=ORDERS, to_port=ORDERS, **draw(st.sampled_from(far_sides))) for protocol in ("tcp", "udp"))
+    closed = (SecurityGroupRule(ip_protocol="tcp", from_port=HTTPS, to_port=HTTPS, cidr_ip=ANYWHERE),)
+    of_balancer = tuple(SecurityGroupRule(ip_protocol=protocol, from_port=HTTPS, to_port=HTTPS, cidr_ip=draw(st.sampled_from((ANYWHERE, block, "10.4.0.0/24")))) for protocol in ("tcp", "udp"))
+    protocol, target_type = draw(st.sampled_from(("TCP", "TCP", "UDP", "TCP_UDP"))), draw(st.sampled_from(("instance", "ip")))
+    preserved = draw(st.sampled_from((None, True, False))) if protocol == "TCP" else None
+    egress = draw(st.one_of(st.none(), st.just((SecurityGroupRule(ip_protocol="tcp", from_port=ORDERS, to_port=ORDERS, cidr_ip=block),))))
     return (
         Vpc(id="vpc-p", region=REGION, cidr_block=block), _subnet("p0", "vpc-p", f"{base}7.0/24"), _subnet("p1", "vpc-p", f"{base}8.0/24"),
-        _group("sg-p", "vpc-p", (from_node,)), _group("sg-p-closed", "vpc-p", (SecurityGroupRule(ip_protocol="tcp", from_port=HTTPS, to_port=HTTPS, cidr_ip=ANYWHERE),)),
-        Instance(id="orders", subnet_id="p1", private_ip_address=f"{base}8.20", security_group_ids=(target_group,)),
-        Instance(id="client-p", subnet_id="p1", private_ip_address=f"{base}8.21", security_group_ids=("sg-p",)),
-        LoadBalancer(id="nlb-p", type="network", scheme="internal", subnets=("p0",)),
-        Listener(id="listener-p", load_balancer_arn="nlb-p", port=HTTPS, protocol="TCP", default_actions=(Forward(target_group_arn="tg-p"),)),
-        TargetGroup(id="tg-p", vpc_id="vpc-p", port=ORDERS, protocol="TCP", targets=("orders",)),
+        _group("sg-p", "vpc-p", draw(st.sampled_from((of_target, of_target, closed)))), _group("sg-client", "vpc-p", ()), _group("sg-b", "vpc-p", of_balancer, egress),
+        Instance(id="orders", subnet_id="p1", private_ip_address=f"{base}8.20", security_group_ids=("sg-p",)),
+        Instance(id="client-p", subnet_id=draw(st.sampled_from(("p0", "p1"))), security_group_ids=("sg-client",)),
+        LoadBalancer(
+            id="nlb-p", type="network", scheme="internal", subnets=(draw(st.sampled_from(("p0", "p1"))),), security_groups=draw(st.sampled_from(((), ("sg-b",)))),
+            enforce_security_group_inbound_rules_on_private_link_traffic=draw(st.sampled_from(("on", "off"))),
+        ),
+        Listener(id="listener-p", load_balancer_arn="nlb-p", port=HTTPS, protocol=protocol, default_actions=(Forward(target_group_arn="tg-p"),)),
+        TargetGroup(
+            id="tg-p", vpc_id="vpc-p", port=ORDERS, protocol=protocol, target_type=target_type, preserve_client_ip_enabled=preserved,
+            targets=("orders" if target_type == "instance" else f"{base}8.20",),
+        ),
         VpcEndpointService(id="vpce-svc-p", network_load_balancer_arns=("nlb-p",)),
     )  # fmt: skip
 

@@ -1,6 +1,6 @@
 """The balancer's own responses: small HTML pages with ``Server: awselb/2.0``, and the actions fixed-response and redirect.
 
-Source: ELB user guide, "Troubleshoot your ALBs", "Action types" (documented); the pages' wording is from real responses captured in public repositories.
+Source: ELB user guide, "Troubleshoot your ALBs", "Action types" (documented); the pages' wording is from real responses captured in public repositories (561's is assumed).
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ _PHRASES = {
     414: b"Request-URI Too Large",
     503: b"Service Temporarily Unavailable",
     504: b"Gateway Time-out",
+    561: b"Authentication Error",
 }
 
 

@@ -2,7 +2,8 @@
 
 ``#{protocol}``, ``#{host}``, ``#{port}``, ``#{path}`` and ``#{query}`` stand for the request's own; ``#{path}`` has no leading slash, the template writes it.
 The port is always written (``https://shop.example.com:443/``), as AWS does (observed in public captures).
-Source: ELB user guide, "Action types" (documented). NOT MODELLED: 507 for a URL that is too long.
+Source: ELB user guide, "Action types" (documented).
+A Location of more than 8 K is 507 (the status is documented, the length assumed).
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ import re
 
 from services.alb.config import Redirect
 
+LONGEST_LOCATION_BYTES = 8 * 1024
 _PLACEHOLDER = re.compile(r"#\{(protocol|host|port|path|query)\}")
 
 

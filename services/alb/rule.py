@@ -1,14 +1,17 @@
 """Listener rules: which one a request meets.
 
 Rules are tried by ascending priority; the default rule (priority 0, without conditions) is last. All conditions of a rule must hold; the values of
-one condition are alternatives. ``*`` stands for any characters or none, ``?`` for exactly one.
+one condition are alternatives. ``*`` stands for any characters or none, ``?`` for exactly one; a regular expression matches as a whole.
 
 - host-header: case-insensitive, without the port. - path-pattern: case-sensitive, the path alone (no query), after URI normalisation.
-- http-header: the name and the value case-insensitive, wildcards in the value only; several entries of one name are alternatives.
+- http-header: the name and the value case-insensitive, wildcards in the value only; several entries of one name are alternatives, of several names
+  conditions of their own.
+- http-request-method: exact and case-sensitive. - query-string: a pair, or any pair's value; case-insensitive, as sent (that nothing is decoded is assumed).
+- source-ip: the TCP peer's address, never X-Forwarded-For's.
 
 Source: ELB user guide, "Listener rules", "Condition types" (documented). What normalisation is, is assumed to be RFC 3986's section 6.2.2:
-unreserved characters decoded, hexadecimal digits in upper case, dot segments removed.
-NOT MODELLED: query-string, http-request-method and source-ip conditions; regular expressions; transforms.
+unreserved characters decoded, hexadecimal digits in upper case, dot segments removed. That Python's regular expressions read a pattern as AWS's
+(RE2-like) do is assumed. What a rule rewrites is `transform`'s.
 """
 
 from __future__ import annotations
@@ -16,11 +19,13 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
+from ipaddress import IPv4Address, IPv4Network
 
 from services.alb.config import Rule
 
 _UNRESERVED = frozenset(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~")
 _ESCAPE = re.compile(rb"%([0-9A-Fa-f]{2})")
+Named = tuple[tuple[bytes, re.Pattern[bytes]], ...]
 
 
 def normalise_path(path: bytes) -> bytes:
@@ -52,38 +57,76 @@ def _without_dot_segments(path: bytes) -> bytes:
     return b"/" + b"/".join(kept)
 
 
-def alternatives(patterns: Iterable[str], *, ignore_case: bool) -> re.Pattern[bytes]:
-    """One regular expression, for whole values, of `patterns` with ``*`` and ``?``."""
+def alternatives(patterns: Iterable[str], expressions: Iterable[str] = (), *, ignore_case: bool) -> re.Pattern[bytes]:
+    """One regular expression, for whole values, of `patterns` with ``*`` and ``?`` and of regular `expressions`. Raises re.error for one that is none."""
     translated = (b"".join(b".*" if char == "*" else b"." if char == "?" else re.escape(char.encode()) for char in pattern) for pattern in patterns)
-    return re.compile(b"|".join(translated), re.DOTALL | (re.IGNORECASE if ignore_case else 0))
+    return re.compile(b"|".join((*translated, *(b"(?:%b)" % expression.encode() for expression in expressions))), re.DOTALL | (re.IGNORECASE if ignore_case else 0))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Asked:
+    """What conditions look at: `host` without port, `target` as sent, `fields` by lower-case name, `client` the TCP peer's address."""
+
+    method: bytes = b"GET"
+    host: bytes
+    target: bytes
+    fields: dict[bytes, bytes]
+    client: bytes = b""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Conditions:
-    """A rule's conditions, ready to be tried."""
+    """A rule's conditions, ready to be tried. None and empty: not asked."""
 
     host: re.Pattern[bytes] | None
     path: re.Pattern[bytes] | None
-    headers: tuple[tuple[bytes, re.Pattern[bytes]], ...]
+    headers: Named
+    methods: frozenset[bytes]
+    query: Named
+    sources: tuple[IPv4Network, ...]
 
     @classmethod
     def of(cls, rule: Rule) -> Conditions:
-        by_name: dict[bytes, list[str]] = {}
-        for name, value in rule.http_header:
-            by_name.setdefault(name.lower().encode(), []).append(value)
+        values = _by_name((name.lower(), value) for name, value in rule.http_header)
+        expressions = _by_name((name.lower(), value) for name, value in rule.http_header_regex)
+        names = sorted(values.keys() | expressions.keys())
         return cls(
-            host=alternatives(rule.host_header, ignore_case=True) if rule.host_header else None,
-            path=alternatives(rule.path_pattern, ignore_case=False) if rule.path_pattern else None,
-            headers=tuple((name, alternatives(values, ignore_case=True)) for name, values in by_name.items()),
+            host=alternatives(rule.host_header, rule.host_header_regex, ignore_case=True) if rule.host_header or rule.host_header_regex else None,
+            path=alternatives(rule.path_pattern, rule.path_pattern_regex, ignore_case=False) if rule.path_pattern or rule.path_pattern_regex else None,
+            headers=tuple((name.encode(), alternatives(values.get(name, ()), expressions.get(name, ()), ignore_case=True)) for name in names),
+            methods=frozenset(method.encode() for method in rule.http_request_method),
+            query=tuple((key.lower().encode(), alternatives((value,), ignore_case=True)) for key, value in rule.query_string),
+            sources=tuple(IPv4Network(block) for block in rule.source_ip),
         )
 
-    def hold(self, host: bytes, path: bytes, fields: dict[bytes, bytes]) -> bool:
-        """Whether all of them hold for a request: `host` without port, `path` normalised, `fields` by lower-case name."""
+    def hold(self, asked: Asked, path: bytes, query: bytes) -> bool:
+        """Whether all of them hold for a request with this normalised `path`."""
         if self.path is not None and self.path.fullmatch(path) is None:
             return False
-        if self.host is not None and self.host.fullmatch(host) is None:
+        if self.host is not None and self.host.fullmatch(asked.host) is None:
             return False
-        return all(name in fields and pattern.fullmatch(fields[name]) for name, pattern in self.headers) if self.headers else True
+        if self.methods and asked.method not in self.methods:
+            return False
+        if self.headers and not all(name in asked.fields and pattern.fullmatch(asked.fields[name]) for name, pattern in self.headers):
+            return False
+        if self.query and not self._query_holds(query):
+            return False
+        return not self.sources or self._source_holds(asked.client)
+
+    def _query_holds(self, query: bytes) -> bool:
+        pairs = [(key.lower(), value) for key, _, value in (pair.partition(b"=") for pair in query.split(b"&"))]
+        return any(pattern.fullmatch(value) for wanted, pattern in self.query for key, value in pairs if not wanted or wanted == key)
+
+    def _source_holds(self, client: bytes) -> bool:
+        address = IPv4Address(client.decode())
+        return any(address in block for block in self.sources)
+
+
+def _by_name(pairs: Iterable[tuple[str, str]]) -> dict[str, list[str]]:
+    by_name: dict[str, list[str]] = {}
+    for name, value in pairs:
+        by_name.setdefault(name, []).append(value)
+    return by_name
 
 
 class RuleSet:
@@ -95,12 +138,14 @@ class RuleSet:
             raise ValueError("a listener without a default rule (priority 0)")
         self._tried = tuple((Conditions.of(rule), rule) for rule in ordered[:-1])
         self._default = ordered[-1]
+        self.single = None if self._tried else self._default
+        """The default rule, if it is the only one: nothing need be asked."""
 
-    def select(self, host: bytes, path: bytes, fields: dict[bytes, bytes]) -> Rule:
-        """The rule for a request: `host` without port, `path` as sent, `fields` by lower-case name."""
-        if self._tried:
-            normal = normalise_path(path)
-            for conditions, rule in self._tried:
-                if conditions.hold(host, normal, fields):
-                    return rule
+    def select(self, asked: Asked) -> Rule:
+        """The rule for a request."""
+        path, _, query = asked.target.partition(b"?")
+        normal = normalise_path(path)
+        for conditions, rule in self._tried:
+            if conditions.hold(asked, normal, query):
+                return rule
         return self._default

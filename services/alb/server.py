@@ -4,48 +4,67 @@ Ready after the first round of health checks, whatever its result: fail-open ans
 A new configuration swaps rules, certificates and targets under the connections that are open; a listener that is gone stops listening, and its
 connections end after the response in progress.
 
-Client connections are kept for 3,600 s, then closed after one more request ("Edit attributes for your ALB", documented).
-NOT MODELLED: HTTP/2 to clients; deregistration delay's end (requests in progress always finish); access logs in S3.
+A client's connection is kept for so long (3,600 s by default), then closed after one more request ("Edit attributes for your ALB", documented). A target that is taken out
+drains for its group's deregistration delay; what is in progress then fails (502).
+Clients speak HTTP/2 where they offer it, over TLS only. NOT MODELLED: gRPC and HTTP/2 to targets (protocol versions GRPC and HTTP2 of a group); a node of several processes (one has a core's worth; AWS scales by nodes).
 """
 
 from __future__ import annotations
 
 import asyncio
 import gc
+import os
+import random
 import ssl
-from dataclasses import dataclass, field
+import time
+from dataclasses import dataclass, field, replace
+from ipaddress import IPv4Address
 
+from services.alb.affinity import Affinity
 from services.alb.balancer import ListenerApplication
-from services.alb.config import Config, ListenerConfig
-from services.alb.health import Matcher
+from services.alb.config import Attributes, Config, ListenerConfig, TargetGroup
 from services.alb.health_check import keep_checking
-from services.alb.request_log import RequestLog
+from services.alb.jwt_validation import Validation
+from services.alb.login import Login
+from services.alb.provider_calls import ProviderCalls
+from services.alb.request_log import LoggedAs, RequestLog
+from services.alb.selection import REWEIGH_EVERY_S
+from services.alb.stickiness import Seal
 from services.alb.target_group import RunningGroup, RunningTarget
+from services.alb.user_claims import Signer
+from services.common import zone_health
 from services.common.config import Tls
-from services.common.events import TARGET_HEALTH
-from services.common.http import Outbox, ServerConnection, ServerSettings, Timeouts
+from services.common.events import TARGET_HEALTH, TARGET_MITIGATED
+from services.common.health import Matcher
+from services.common.http import HTTP_1_1, HTTP_2, ByNegotiation, Http2Connection, Outbox, ServerConnection, ServerSettings, Timeouts, note_server_name
 from services.common.runtime import Runtime
+from services.common.stub_resolver import StubResolver
 
-CLIENT_KEEP_ALIVE_S = 3600.0
 GC_THRESHOLD = 20_000
 """A request leaves no cycles behind, so the collector need not look as often as its default of 700 objects makes it."""
 TARGET_CONNECT_S = 10.0
+DRAIN_LOOK_S = 0.1
+DRAINING, DEREGISTRATION = "draining", "Target.DeregistrationInProgress"
+UNUSED, NOT_REGISTERED = "unused", "Target.NotRegistered"
 
 
 class Certificates:
-    """The certificates of a listener: SNI chooses, the first one is for everybody else ("SSL certificates for your ALB", documented)."""
+    """The certificates of a listener: SNI chooses, the first one is for everybody else ("SSL certificates for your ALB", documented).
 
-    def __init__(self, tls: tuple[Tls, ...]) -> None:
-        self.configure(tls)
-        self.context = _server_context(tls[0])
+    With a `client_trust_file` clients must have a certificate of one of its authorities: else the handshake ends ("Mutual authentication with TLS in ALB", documented).
+    """
+
+    def __init__(self, tls: tuple[Tls, ...], client_trust_file: str = "") -> None:
+        self.configure(tls, client_trust_file)
+        self.context = _server_context(tls[0], client_trust_file)
         self.context.sni_callback = self._choose
 
-    def configure(self, tls: tuple[Tls, ...]) -> None:
-        """Use these for new connections."""
-        self._default = _server_context(tls[0])
+    def configure(self, tls: tuple[Tls, ...], client_trust_file: str) -> None:
+        """Use these for new connections. Whether clients must have a certificate stays as it began."""
+        self._default = _server_context(tls[0], client_trust_file)
         self._by_name: dict[str, ssl.SSLContext] = {}
         for certificate in tls:
-            context = _server_context(certificate)
+            context = _server_context(certificate, client_trust_file)
             for name in certificate.host_names:
                 self._by_name.setdefault(name.lower(), context)
 
@@ -55,14 +74,18 @@ class Certificates:
         return self._by_name.get(name) or self._by_name.get("*." + name.partition(".")[2]) or self._default
 
     def _choose(self, connection: ssl.SSLSocket | ssl.SSLObject, server_name: str | None, _: ssl.SSLContext) -> None:
+        note_server_name(connection, server_name)
         connection.context = self.select(server_name)
 
 
-def _server_context(tls: Tls) -> ssl.SSLContext:
+def _server_context(tls: Tls, client_trust_file: str) -> ssl.SSLContext:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.minimum_version = ssl.TLSVersion.TLSv1_2
-    context.set_alpn_protocols(["http/1.1"])
+    context.set_alpn_protocols([HTTP_2, HTTP_1_1])
     context.load_cert_chain(tls.certificate_file, tls.key_file)
+    if client_trust_file:
+        context.verify_mode = ssl.CERT_REQUIRED
+        context.load_verify_locations(client_trust_file)
     return context
 
 
@@ -74,7 +97,7 @@ class RunningListener:
     application: ListenerApplication
     certificates: Certificates | None
     server: asyncio.Server | None = None
-    connections: set[ServerConnection] = field(default_factory=set)
+    connections: set[ServerConnection | Http2Connection] = field(default_factory=set)
 
     def stop(self) -> None:
         """Take no more connections; those that are idle end now, others after their response."""
@@ -85,29 +108,53 @@ class RunningListener:
 
 
 class Node:
-    """A node of a load balancer. `configure` takes any configuration after any other."""
+    """A node of a load balancer. `configure` takes any configuration after any other; `cookie_key` is a balancer's for life."""
 
-    def __init__(self, runtime: Runtime, tasks: asyncio.TaskGroup) -> None:
+    def __init__(self, runtime: Runtime, tasks: asyncio.TaskGroup, cookie_key: str) -> None:
         self._runtime = runtime
+        self._seal = Seal(bytes.fromhex(cookie_key), os.urandom) if cookie_key else None
         self._tasks = tasks
         self._log = RequestLog(runtime.events)
         self._outbox = Outbox()
         self._groups: dict[str, RunningGroup] = {}
         self._listeners: dict[str, RunningListener] = {}
         self._checks: dict[RunningTarget, asyncio.Task[None]] = {}
+        self._login: Login | None = None
+        self._validation: Validation | None = None
+        self._address: IPv4Address | None = None
+        self._checked = False
+        self._zone_file = ""
+        self._zone_told: bool | None = None
 
     async def configure(self, config: Config) -> None:
         """Take `config`. Raises ValueError or OSError for one that cannot be served, before anything is changed by it where that can be known."""
         for group in config.target_groups:
             Matcher.parse(group.health_check.matcher)
+        self._log.access = _logged_as(config) if config.attributes.access_logs else None
+        if config.address != self._address:
+            self._move(config.address)
+        self._login, self._validation = self._login_of(config), self._validation_of(config)
         self._configure_groups(config)
         await self._configure_listeners(config)
         for gone in self._groups.keys() - {group.id for group in config.target_groups}:
-            self._take_away(self._groups.pop(gone).targets)
+            unused = self._groups.pop(gone)
+            self._take_away(unused.targets)
+            self._drain(unused, unused.targets)
+        self._zone_file = config.zone_health_file
+        self._tell_zone()
+
+    def _move(self, address: IPv4Address) -> None:
+        """The balancer has scaled: this node stands for another one, at `address`, and what the old one had open is gone with it."""
+        for group in self._groups.values():
+            for running in group.targets:
+                running.pool.cut()
+        self._address = address
 
     async def first_round(self) -> None:
         """Wait until every target of now was checked once."""
         await asyncio.gather(*(ended.wait() for ended in self._first_ended.values()))
+        self._checked = True
+        self._tell_zone()
 
     def stop(self) -> None:
         """Stop listening and checking; connections end."""
@@ -129,10 +176,11 @@ class Node:
         for group_config in config.target_groups:
             group = self._groups.get(group_config.id)
             if group is None:
-                group = self._groups[group_config.id] = RunningGroup(group_config, self._tell_health)
+                group = self._groups[group_config.id] = RunningGroup(self._scaled_group(group_config), config.availability_zone, self._tell_health)
             before = group.config.health_check
-            added, gone = group.configure(group_config, self._tasks, timeouts, self._outbox)
+            added, gone = group.configure(self._scaled_group(group_config), self._tasks, timeouts, self._outbox)
             self._take_away(gone)
+            self._drain(group, gone)
             if group_config.health_check != before:
                 self._stop_checks(group.targets)
             for running in group.targets:
@@ -147,6 +195,32 @@ class Node:
         for running in targets:
             running.pool.close()
 
+    def _drain(self, group: RunningGroup, targets: tuple[RunningTarget, ...]) -> None:
+        """Give requests in progress the deregistration delay to finish."""
+        for running in targets:
+            self._tell_state(group, running, DRAINING, DEREGISTRATION)
+            self._tasks.create_task(self._drained(group, running))
+
+    async def _drained(self, group: RunningGroup, running: RunningTarget) -> None:
+        ends = asyncio.get_running_loop().time() + group.config.deregistration_delay_s
+        while running.outstanding and asyncio.get_running_loop().time() < ends:  # noqa: ASYNC110 - a request's end is not worth an event each
+            await asyncio.sleep(min(DRAIN_LOOK_S, group.config.deregistration_delay_s))
+        running.pool.abort()
+        self._tell_state(group, running, UNUSED, NOT_REGISTERED)
+
+    async def keep_reweighing(self) -> None:
+        """Mitigate anomalies every five seconds, until cancelled."""
+        while True:
+            await asyncio.sleep(self._runtime.scaled(REWEIGH_EVERY_S))
+            for group in self._groups.values():
+                for running in group.reweigh():
+                    self._runtime.events.emit(TARGET_MITIGATED, target_group=group.config.id, target=running.target.id)
+
+    def _scaled_group(self, config: TargetGroup) -> TargetGroup:
+        """The group's own times as our clock runs; those of health checks and cookies are scaled where they are used."""
+        scaled = self._runtime.scaled
+        return replace(config, slow_start_s=scaled(config.slow_start_s), deregistration_delay_s=scaled(config.deregistration_delay_s))
+
     def _stop_checks(self, targets: tuple[RunningTarget, ...]) -> None:
         for running in targets:
             task = self._checks.pop(running, None)
@@ -157,46 +231,100 @@ class Node:
         wanted = {listener.id: listener for listener in config.listeners}
         for id, running in tuple(self._listeners.items()):
             new = wanted.get(id)
-            if new is None or new.listen != running.config.listen or bool(new.tls) != bool(running.config.tls):
+            if new is None or (new.listen, bool(new.tls), new.client_trust_file) != (running.config.listen, bool(running.config.tls), running.config.client_trust_file):
                 running.stop()
                 del self._listeners[id]
-        settings = ServerSettings(idle_timeout_s=self._runtime.scaled(config.idle_timeout_s))
+        settings = ServerSettings(idle_timeout_s=self._runtime.scaled(config.idle_timeout_s), both_lengths=True)
+        attributes = replace(config.attributes, client_keep_alive_s=self._runtime.scaled(config.attributes.client_keep_alive_s))
         for listener_config in config.listeners:
             listener = self._listeners.get(listener_config.id)
             if listener is not None:
-                listener.application.configure(listener_config, config.dns_name)
+                listener.application.configure(listener_config, config.dns_name, attributes, self._login, self._validation)
                 if listener.certificates is not None and listener_config.tls != listener.config.tls:
-                    listener.certificates.configure(listener_config.tls)
+                    listener.certificates.configure(listener_config.tls, listener_config.client_trust_file)
                 listener.config = listener_config
             else:
-                self._listeners[listener_config.id] = await self._listen(listener_config, config.dns_name, settings)
+                self._listeners[listener_config.id] = await self._listen(listener_config, config.dns_name, attributes, settings)
 
-    async def _listen(self, config: ListenerConfig, dns_name: str, settings: ServerSettings) -> RunningListener:
-        application = ListenerApplication(config, dns_name, self._groups, self._log, self._runtime.scaled(CLIENT_KEEP_ALIVE_S))
-        listener = RunningListener(config, application, Certificates(config.tls) if config.tls else None)
+    async def _listen(self, config: ListenerConfig, dns_name: str, attributes: Attributes, settings: ServerSettings) -> RunningListener:
+        affinity = Affinity(self._groups, self._seal, random.random, time.time, self._runtime.scaled)
+        application = ListenerApplication(config, dns_name, attributes, affinity, self._log, login=self._login, validation=self._validation)
+        listener = RunningListener(config, application, Certificates(config.tls, config.client_trust_file) if config.tls else None)
 
-        def connection() -> ServerConnection:
-            made = ServerConnection(application, settings, listener.connections.discard, self._outbox)
+        def connection(is_http2: bool = False) -> ServerConnection | Http2Connection:
+            made = (
+                Http2Connection(application, settings, listener.connections.discard)
+                if is_http2
+                else ServerConnection(application, settings, listener.connections.discard, self._outbox)
+            )
             listener.connections.add(made)
             return made
 
+        def negotiated() -> ByNegotiation:
+            return ByNegotiation(connection)
+
         sock = self._runtime.socket_for(config.listen)
         context = listener.certificates.context if listener.certificates is not None else None
-        listener.server = await asyncio.get_running_loop().create_server(connection, sock=sock, ssl=context, backlog=4096)
+        listener.server = await asyncio.get_running_loop().create_server(negotiated if context is not None else connection, sock=sock, ssl=context, backlog=4096)
         return listener
 
+    def _calls(self, config: Config) -> ProviderCalls:
+        return ProviderCalls(self._tasks, StubResolver(config.resolvers), ssl.create_default_context(cafile=config.trust_file or None), self._runtime.scaled)
+
+    def _validation_of(self, config: Config) -> Validation | None:
+        """What checks tokens, where a rule wants that."""
+        wanted = any(rule.action.jwt_validation is not None for listener in config.listeners for rule in listener.rules)
+        return Validation(self._calls(config), time.time) if wanted else None
+
+    def _login_of(self, config: Config) -> Login | None:
+        """What logs users in, where a rule wants that. Raises ValueError without a key."""
+        if not any(rule.action.authenticate is not None for listener in config.listeners for rule in listener.rules):
+            return None
+        if self._seal is None:
+            raise ValueError("rules that log users in need a cookie_key")
+        return Login(
+            seal=self._seal,
+            signer=Signer(bytes.fromhex(config.cookie_key), config.arn),
+            calls=self._calls(config),
+            clock=time.time,
+            scaled=self._runtime.scaled,
+            random_bytes=os.urandom,
+        )
+
     def _tell_health(self, group: RunningGroup, running: RunningTarget) -> None:
-        health = running.health
-        self._runtime.events.emit(TARGET_HEALTH, target_group=group.config.id, target=running.target.id, state=health.state.value, reason=health.reason)
+        self._tell_state(group, running, running.health.state.value, running.health.reason)
+        self._tell_zone()
+
+    def _tell_zone(self) -> None:
+        """Tell DNS how this node's zone is, once every target was asked: healthy if all its groups have enough healthy targets ("Target group health"; of several groups: assumed)."""
+        well = all(group.is_in_dns for group in self._groups.values())
+        if self._checked and self._zone_file and well is not self._zone_told:
+            zone_health.tell(self._zone_file, well)
+            self._zone_told = well
+
+    def _tell_state(self, group: RunningGroup, running: RunningTarget, state: str, reason: str) -> None:
+        self._runtime.events.emit(TARGET_HEALTH, target_group=group.config.id, target=running.target.id, state=state, reason=reason)
+
+
+def _logged_as(config: Config) -> LoggedAs:
+    arns = {name.lower(): arn for listener in config.listeners for tls, arn in zip(listener.tls, listener.certificate_arns, strict=True) for name in tls.host_names}
+    default = next((arn for listener in config.listeners for arn in listener.certificate_arns), "")
+
+    def certificate(server_name: str | None) -> str:
+        name = (server_name or "").lower()
+        return arns.get(name) or arns.get("*." + name.partition(".")[2]) or default
+
+    return LoggedAs(balancer=config.load_balancer, resource=config.resource, target_groups={group.id: group.arn for group in config.target_groups}, certificate=certificate)
 
 
 async def serve(config: Config, runtime: Runtime) -> None:
     """Serve `config` until cancelled; `runtime.reload` takes another one."""
     gc.set_threshold(GC_THRESHOLD)
     async with asyncio.TaskGroup() as tasks:
-        node = Node(runtime, tasks)
+        node = Node(runtime, tasks, config.cookie_key)
         try:
             await node.configure(config)
+            tasks.create_task(node.keep_reweighing())
             runtime.reload = node.configure
             await node.first_round()
             runtime.ready()

@@ -40,6 +40,20 @@ class Tls:
     key_file: str
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HealthCheck:
+    """A target group's health check; times in seconds before scaling. `protocol` TCP (connecting is all), HTTP or HTTPS; None: the group's own, likewise `port`."""
+
+    protocol: str | None = None
+    port: int | None = None
+    path: str = "/"
+    interval_s: float = 30.0
+    timeout_s: float = 5.0
+    healthy_threshold: int = 5
+    unhealthy_threshold: int = 2
+    matcher: str = "200"
+
+
 class ConfigError(Exception):
     """A configuration that is not what the daemon needs; the message names the field."""
 

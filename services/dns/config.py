@@ -38,10 +38,18 @@ class Placed:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Failover:
+    """A value that is answered while its `health_file` (`services.common.zone_health`) does not say otherwise."""
+
+    value: str
+    health_file: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Record:
     """All values of one name and type. `name` is absolute, without the final dot, lower case; values are in master-file form.
 
-    Exactly one of three forms: `values` (simple); `nearest` (the value nearest to the client, by EDNS Client Subnet or else by the
+    Exactly one of four forms: `values` (simple); `failover` (those of them that are healthy, or all: a balancer's zones); `nearest` (the value nearest to the client, by EDNS Client Subnet or else by the
     resolver's address; what an alias to CloudFront answers); `alias` (the answer of another name and the same type of the same daemon, shown as
     this name's own, with that record's TTL). `ttl` in seconds. `origin` is the AWS resource.
     """
@@ -50,6 +58,7 @@ class Record:
     type: str
     ttl: int = 300
     values: tuple[str, ...] = ()
+    failover: tuple[Failover, ...] = ()
     nearest: tuple[Placed, ...] = ()
     alias: str | None = None
     origin: str = ""

@@ -18,7 +18,9 @@ from collections.abc import Callable
 
 from services.common.config import ConfigError, Listen, Transport
 from services.common.runtime import BACKLOG, Runtime
+from services.common.zone_health import is_healthy
 from services.dns.config import Config, Resolver
+from services.dns.failover import LOOK_S, health_files, in_force
 from services.dns.location import LocationTable
 from services.dns.outbound import OutboundSocket
 from services.dns.server_authority import AuthorityService
@@ -40,8 +42,9 @@ async def serve(config: Config, runtime: Runtime) -> None:
     async with asyncio.TaskGroup() as group:
         daemon = _Daemon(runtime, group)
         try:
-            await daemon.apply(config)
+            await daemon.take(config)
             runtime.reload = daemon.reload
+            group.create_task(daemon.keep_looking())
             runtime.ready()
             await asyncio.Event().wait()
         finally:
@@ -52,6 +55,8 @@ class _Daemon:
     def __init__(self, runtime: Runtime, group: asyncio.TaskGroup) -> None:
         self._runtime, self._group = runtime, group
         self._config: Config | None = None
+        self._told = Config(name=runtime.name)
+        self._health: dict[str, bool] = {}
         self._services: dict[Listen, Service] = {}
         self._closers: dict[Listen, Callable[[], None]] = {}
         self._endpoints: dict[Listen, OutboundSocket] = {}
@@ -59,9 +64,22 @@ class _Daemon:
     async def reload(self, config: Config) -> None:
         """Put `config` in force, or say why not and go on as before."""
         try:
-            await self.apply(config)
+            await self.take(config)
         except (ConfigError, OSError) as error:
             log.error("%s; the old configuration stays in force", error)
+
+    async def take(self, config: Config) -> None:
+        """Put `config` in force, with balancers' zones as they are now."""
+        health = {file: is_healthy(file) for file in health_files(config)}
+        await self.apply(in_force(config, health.__getitem__))
+        self._told, self._health = config, health
+
+    async def keep_looking(self) -> None:
+        """Follow the health of balancers' zones, until cancelled."""
+        while True:
+            await asyncio.sleep(LOOK_S)
+            if self._health and {file: is_healthy(file) for file in self._health} != self._health:
+                await self.reload(self._told)
 
     async def apply(self, config: Config) -> None:
         services = self._make(config)

@@ -19,13 +19,15 @@ POLL_S = 0.05
 @click.argument("name", metavar="[NODE|SERVICE]", required=False)
 @click.option("-f", "--follow", is_flag=True, help="Go on as lines come, until Ctrl-C.")
 @click.option("-n", "--lines", "last", type=int, default=50, show_default=True, help="At most so many of the last lines of each service.")
+@click.option("--aws", "as_aws", is_flag=True, help="Access log and flow log lines alone, as AWS writes them.")
 @click.option("--json", "as_json", is_flag=True, help="The lines as they were written.")
-def command(lab_name: str | None, name: str | None, follow: bool, last: int, as_json: bool) -> None:
+def command(lab_name: str | None, name: str | None, follow: bool, last: int, as_aws: bool, as_json: bool) -> None:
     """What a service, the services of a node, or all of them have told, by time.
 
     \b
     testbed logs alb-shop-a
     testbed logs client-resolver -f
+    testbed logs alb-shop-a --aws        an ALB's access log (access_logs_s3_enabled=True)
     testbed logs web-a --json | jq .sql
     """
     lab = attached(lab_name)
@@ -33,10 +35,11 @@ def command(lab_name: str | None, name: str | None, follow: bool, last: int, as_
     if not names:
         raise BadSource(f"no service or node {name!r} with services", f"services: {', '.join(service.name for service in lab.plan.services)}")
     followed = [_Followed(lab.log_directory / f"{service}.jsonl") for service in names]
-    _print([line for log in followed for line in log.last(last)], as_json)
+    tell = _print_aws if as_aws else _print_json if as_json else _print
+    tell([line for log in followed for line in log.last(last)])
     while follow:
         time.sleep(POLL_S)
-        _print([line for log in followed for line in log.more()], as_json)
+        tell([line for log in followed for line in log.more()])
 
 
 class _Followed:
@@ -63,7 +66,23 @@ class _Followed:
                 yield line
 
 
-def _print(lines: Sequence[bytes], as_json: bool) -> None:
+def _print(lines: Sequence[bytes]) -> None:
+    for event, _ in _by_time(lines):
+        click.echo(_readable(event))
+
+
+def _print_json(lines: Sequence[bytes]) -> None:
+    for _, line in _by_time(lines):
+        click.echo(line.decode(errors="replace").rstrip())
+
+
+def _print_aws(lines: Sequence[bytes]) -> None:
+    for event, _ in _by_time(lines):
+        if "line" in event:
+            click.echo(str(event["line"]))
+
+
+def _by_time(lines: Sequence[bytes]) -> list[tuple[dict[str, object], bytes]]:
     import msgspec
 
     events = []
@@ -72,8 +91,7 @@ def _print(lines: Sequence[bytes], as_json: bool) -> None:
             events.append((msgspec.json.decode(line, type=dict[str, object]), line))
         except msgspec.DecodeError:
             events.append(({"t": 0.0, "event": line.decode(errors="replace").rstrip()}, line))
-    for event, line in sorted(events, key=lambda pair: float(str(pair[0].get("t", 0)))):
-        click.echo(line.decode(errors="replace").rstrip() if as_json else _readable(event))
+    return sorted(events, key=lambda pair: float(str(pair[0].get("t", 0))))
 
 
 def _readable(event: dict[str, object]) -> str:

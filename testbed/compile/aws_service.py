@@ -99,7 +99,7 @@ def public_records(resolved: Resolved) -> tuple[Record, ...]:
 
 def endpoint_records(resolved: Resolved, vpc: str | None = None) -> tuple[Record, ...]:
     """The own names of interface endpoints (of one VPC)."""
-    return tuple(record for endpoint in resolved.topology.of(VpcEndpoint) if not endpoint.is_gateway and vpc in (None, endpoint.vpc_id) for record in _endpoint_records(endpoint, resolved))
+    return tuple(record for endpoint in resolved.topology.of(VpcEndpoint) if endpoint.is_interface and vpc in (None, endpoint.vpc_id) for record in _endpoint_records(endpoint, resolved))
 
 
 def local_zones(vpc: str, region: ResolvedRegion, resolved: Resolved) -> tuple[LocalZone, ...]:
@@ -107,7 +107,7 @@ def local_zones(vpc: str, region: ResolvedRegion, resolved: Resolved) -> tuple[L
 
     That it knows its Region's services without asking the internet is this testbed's: a lab need not have edge locations (assumed).
     """
-    own = [endpoint for endpoint in resolved.topology.of(VpcEndpoint) if endpoint.vpc_id == vpc and not endpoint.is_gateway]
+    own = [endpoint for endpoint in resolved.topology.of(VpcEndpoint) if endpoint.vpc_id == vpc and endpoint.is_interface]
     private = {endpoint.service_name: endpoint for endpoint in own if endpoint.private_dns_enabled}
     zones: dict[str, tuple[Record, ...]] = {}
     for service in region.aws_services:

@@ -111,9 +111,14 @@ def has_port(interface: ResolvedInterface) -> bool:
     return not interface.source_dest_check and interface.owner_kind is OwnerKind.INSTANCE
 
 
+def inspects(interface: ResolvedInterface) -> bool:
+    """An endpoint of a Gateway Load Balancer or a network firewall: what enters by it leaves by it again as the same 5-tuple, and nobody's groups are asked there."""
+    return interface.owner_kind is OwnerKind.NETWORK_FIREWALL or (not interface.source_dest_check and interface.owner_kind is OwnerKind.VPC_ENDPOINT)
+
+
 def is_end(interface: ResolvedInterface) -> bool:
     """Whether flows end there as far as the fabric knows: not at what hands a flow on as it is, with its own groups or none."""
-    return not has_port(interface) and interface.owner_kind is not OwnerKind.NETWORK_FIREWALL
+    return not has_port(interface) and not inspects(interface)
 
 
 def port_node(interface: ResolvedInterface) -> str:

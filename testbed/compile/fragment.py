@@ -9,19 +9,21 @@ from __future__ import annotations
 from dataclasses import dataclass
 from ipaddress import IPv4Interface
 
-from testbed.plan import Link, Neighbour, NftTable, Node, PolicyRule, Route, ServiceSpec
+from testbed.plan import Link, Neighbour, NftTable, Node, PolicyRule, Route, ServiceSpec, Tun
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NodePart:
     """A part of the node called `name`. Exactly one part of each node has its `identity`: kind, label, city, name servers.
 
-    `tables` hold sets and maps whose elements add up over parts; a chain's rules come whole from one part.
+    `keeps_ttl`: the node is no hop, if any part says so. `tables` hold sets and maps whose elements add up over parts; a chain's rules come whole from one part.
     """
 
     name: str
     identity: Node | None = None
     loopback: tuple[IPv4Interface, ...] = ()
+    tuns: tuple[Tun, ...] = ()
+    keeps_ttl: bool = False
     sysctls: tuple[tuple[str, str], ...] = ()
     routes: tuple[Route, ...] = ()
     rules: tuple[PolicyRule, ...] = ()

@@ -8,9 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from services.dns.config import LocalZone, Location, Placed, Record, Zone
-from testbed.compile import aws_service, host_name
+from services.dns.config import Failover, LocalZone, Location, Placed, Record, Zone
+from testbed.compile import aws_service, host_name, load_balancer_keys
 from testbed.compile.places import city_of
+from testbed.compile.zone_health import zone_health_file
 from testbed.model.distribution import Distribution
 from testbed.model.hosted_zone import HostedZone, RecordSet
 from testbed.model.load_balancer import LoadBalancer
@@ -36,11 +37,23 @@ def private_zones(vpc_id: str, resolved: Resolved) -> tuple[LocalZone, ...]:
 
 
 def load_balancer_record(name: str, balancer_id: str, resolved: Resolved) -> Record:
-    """`name` as the addresses of a load balancer's nodes: public if it faces the internet, else private ones, in public DNS too."""
+    """`name` as the addresses of a load balancer's nodes, those of unhealthy zones left out."""
+    found = _zone_addresses(balancer_id, resolved)
+    return Record(name=name, type="A", ttl=ALIAS_TTL_S, failover=tuple(Failover(value=address, health_file=zone_health_file(node)) for _, node, address in found), origin=balancer_id)
+
+
+def _zone_records(name: str, balancer_id: str, resolved: Resolved) -> tuple[Record, ...]:
+    """``eu-west-1a.<name>``: the node of each zone by itself, whatever its health ("Application Load Balancers", the name documented; that it stays is assumed)."""
+    found = _zone_addresses(balancer_id, resolved)
+    return tuple(Record(name=f"{zone}.{name}", type="A", ttl=ALIAS_TTL_S, values=(address,), origin=balancer_id) for zone, _, address in found)
+
+
+def _zone_addresses(balancer_id: str, resolved: Resolved) -> tuple[tuple[str, str, str], ...]:
+    """(zone, node, address) of each node that has one: the public address if the balancer faces the internet, else the private one, in public DNS too."""
     balancer = next(b for b in resolved.topology.of(LoadBalancer) if b.id == balancer_id)
     interfaces = resolved.interfaces_of(balancer_id)
-    addresses = (i.address if balancer.scheme == "internal" else i.public_address for i in interfaces)
-    return Record(name=name, type="A", ttl=ALIAS_TTL_S, values=tuple(str(a) for a in addresses if a is not None), origin=balancer_id)
+    addresses = ((i.availability_zone, i.node, i.public_address if balancer.is_internet_facing else i.address) for i in interfaces)
+    return tuple((zone, node, str(address)) for zone, node, address in addresses if address is not None)
 
 
 def _hosted(zone: HostedZone, resolved: Resolved) -> Zone:
@@ -99,8 +112,9 @@ def _aws_zones(resolved: Resolved) -> Iterator[Zone]:
     """``cloudfront.net``, ``amazonaws.com``, and the zones of Route 53's own servers."""
     distributions = tuple(_distribution_record(name, distribution, resolved) for distribution, name in resolved.distribution_names)
     yield _zone("cloudfront.net", distributions, resolved, origin="CloudFront")
-    balancers = tuple(load_balancer_record(name, balancer, resolved) for balancer, name in resolved.load_balancer_names)
-    yield _zone("amazonaws.com", (*balancers, *database_records(resolved), *host_name.public_records(resolved), *aws_service.public_records(resolved)), resolved, origin="AWS")
+    names = resolved.load_balancer_names
+    balancers = tuple(record for balancer, name in names for record in (load_balancer_record(name, balancer, resolved), *_zone_records(name, balancer, resolved)))
+    yield _zone("amazonaws.com", (*balancers, *database_records(resolved), *host_name.public_records(resolved), *aws_service.public_records(resolved), *load_balancer_keys.public_records(resolved)), resolved, origin="AWS")
     for server in resolved.route53_servers:
         address = Record(name=server.host_name, type="A", ttl=NAME_SERVERS_TTL_S, values=(str(server.address),), origin="Route 53")
         yield _zone(server.host_name.partition(".")[2], (address,), resolved, origin="Route 53")

@@ -6,11 +6,12 @@ Source: CloudFormation, "AWS::EC2::Instance" (documented).
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from ipaddress import IPv4Address
 
 from services.common.config import Listen, encode
 from services.instance.config import Config, Database
-from testbed.compile import fabric, guest_routing
+from testbed.compile import fabric, gateway_load_balancer, guest_routing, identity_provider
 from testbed.compile.db_instance import service_name as database_service_name
 from testbed.compile.fragment import Fragment, join
 from testbed.compile.name_server import vpc_resolver_service_name
@@ -20,7 +21,8 @@ from testbed.compile.per_topology import per_topology
 from testbed.compile.places import forwarding_sysctls, region_of_interface
 from testbed.compile.vpc import resolver_addresses_of
 from testbed.model.db_instance import DBInstance
-from testbed.model.instance import Instance, IpForwarding, StatefulFirewall, WebApplication
+from testbed.model.identity_provider import IdentityProvider
+from testbed.model.instance import GeneveAppliance, Instance, IpForwarding, StatefulFirewall, WebApplication
 from testbed.plan import NodeKind, PlanError, ServiceSpec
 from testbed.resolve.resolved import Resolved, ResolvedInterface
 
@@ -36,7 +38,7 @@ def lower(instance: Instance, resolved: Resolved) -> Fragment:
         raise PlanError(f"{instance.id} has no primary interface")
     forwards = forwarding_sysctls() if isinstance(instance.user_data, (IpForwarding, StatefulFirewall)) or not all(i.source_dest_check for i in interfaces) else None
     guest = guest_node(primary, NodeKind.INSTANCE, instance.id, resolved, forwards=forwards)
-    services = (_service(instance, instance.user_data, primary, resolved),) if isinstance(instance.user_data, WebApplication) else ()
+    services = tuple(_services(instance, primary, resolved))
     return join(*(lower_interface(interface, resolved) for interface in interfaces), Fragment(nodes=(guest, guest_routing.part(instance, interfaces, resolved)), services=services))
 
 
@@ -47,6 +49,16 @@ def _interfaces(resolved: Resolved) -> dict[str, tuple[ResolvedInterface, ...]]:
     for interface in resolved.interfaces:
         owned.setdefault(interface.owner, []).append(interface)
     return {owner: tuple(interfaces) for owner, interfaces in owned.items()}
+
+
+def _services(instance: Instance, primary: ResolvedInterface, resolved: Resolved) -> Iterator[ServiceSpec]:
+    match instance.user_data:
+        case WebApplication() as application:
+            yield _service(instance, application, primary, resolved)
+        case GeneveAppliance() as program:
+            yield gateway_load_balancer.appliance_service(program, instance.id, primary.node)
+        case IdentityProvider() as provider:
+            yield identity_provider.service(provider, instance.id, primary.node)
 
 
 def service_name(instance: Instance) -> str:

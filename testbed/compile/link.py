@@ -47,6 +47,8 @@ def _node(name: str, parts: list[NodePart]) -> Node:
     return replace(
         identities[0],
         loopback=tuple(sorted({address for part in parts for address in part.loopback})),
+        tuns=_unique(f"{name}: TUN", (tun for part in parts for tun in part.tuns), lambda tun: tun.name),
+        keeps_ttl=identities[0].keeps_ttl or any(part.keeps_ttl for part in parts),
         sysctls=_unique(f"{name}: sysctl", (pair for part in parts for pair in part.sysctls), lambda pair: pair[0]),
         routes=_unique(f"{name}: route", (route for part in parts for route in part.routes), lambda route: (route.table, route.destination, route.metric)),
         rules=_unique(f"{name}: rule", (rule for part in parts for rule in part.rules), lambda rule: (rule.priority, rule.mark, rule.mask, str(rule.source))),
@@ -113,7 +115,7 @@ def _unique(what: str, items: Iterable[T], key: Callable[[T], Hashable]) -> tupl
 
 def _check(plan: Plan) -> None:
     """What a plan names must be in it: nodes of links and services, devices of routes, chains that verdicts lead to."""
-    devices: dict[str, set[str]] = {node.name: {"lo"} for node in plan.nodes}
+    devices: dict[str, set[str]] = {node.name: {"lo", *(tun.name for tun in node.tuns)} for node in plan.nodes}
     trunks = {item.key for item in plan.links if item.vlan is None}
     for item in plan.links:
         if item.vlan is not None and item.vlan.trunk not in trunks:

@@ -12,6 +12,7 @@ from ipaddress import IPv4Interface, IPv4Network
 from testbed.compile import aws_service, dhcp_options, fabric, interface_port, network_acl, security_group, subnet
 from testbed.compile.fragment import Fragment, NodePart, join
 from testbed.compile.link import ordered
+from testbed.compile.network_target_group import keepers, nodes_of
 from testbed.compile.per_topology import per_topology
 from testbed.compile.places import city_of, end_sysctls, region_of_interface
 from testbed.model.network_acl import Direction
@@ -22,7 +23,7 @@ from testbed.resolve.resolved import OwnerKind, Resolved, ResolvedInterface
 
 PRIMARY = "eth0"
 ALWAYS_TRACKED = frozenset({OwnerKind.NAT_GATEWAY, OwnerKind.NETWORK_FIREWALL, OwnerKind.VPC_ENDPOINT})
-"""EC2 user guide, "Amazon EC2 security group connection tracking": automatically tracked connections, of what exists here (documented)."""
+"""EC2 user guide, "Amazon EC2 security group connection tracking": automatically tracked connections, of what exists here and has a kind of its own; network balancers, too (documented)."""
 
 
 def lower(interface: ResolvedInterface, resolved: Resolved, *, mtu_bytes: int = fabric.VPC_MTU_BYTES, fabric_mtu_bytes: int | None = None) -> Fragment:
@@ -51,10 +52,10 @@ def lower(interface: ResolvedInterface, resolved: Resolved, *, mtu_bytes: int = 
     return join(
         Fragment(nodes=(in_fabric, NodePart(name=interface.node, routes=(default,) if interface.device == PRIMARY else ()))),
         link,
-        _arrival(interface, device),
+        _arrival(interface, device, interface.source_dest_check and interface not in keepers(resolved, vpc)),
         _borders(interface, device, resolved_subnet.network_acl),
         _groups(interface, device, resolved),
-        _as_neighbour(interface, device),
+        _as_neighbour(interface, device, resolved),
     )
 
 
@@ -80,12 +81,14 @@ def guest_node(interface: ResolvedInterface, kind: NodeKind, label: str, resolve
     )
 
 
-def _arrival(interface: ResolvedInterface, device: str) -> Fragment:
-    """The source check, then the marks of the subnet: one look-up for what passes, the chain for what does not (or is not checked)."""
+def _arrival(interface: ResolvedInterface, device: str, checked: bool) -> Fragment:
+    """The source check, then the marks of the subnet: one look-up for what passes, the chain for what does not (or is not checked).
+
+    A network balancer's node also sends with the addresses of its clients."""
     chain = identifier("from", interface.id)
     own_mac = NftRule(statement=f"ether saddr != {interface.mac} counter drop", origin=f"{interface.id} source MAC address")
     check = NftRule(statement=f"ip saddr != {fabric.addresses(interface)} counter drop", origin=f"{interface.id} source/destination check")
-    rules = (*((own_mac, check) if interface.source_dest_check else (own_mac,)), NftRule(statement=f"goto {subnet.chain_name(interface.subnet)}"))
+    rules = (*((own_mac, check) if checked else (own_mac,)), NftRule(statement=f"goto {subnet.chain_name(interface.subnet)}"))
     arrivals = fabric.verdicts("from_interface", ((fabric.quoted(device), f"goto {chain}"),))
     own = tuple((f"{fabric.quoted(device)} . {interface.mac} . {address}", f"goto {subnet.chain_name(interface.subnet)}") for address in interface.addresses) if interface.source_dest_check else ()
     return Fragment(nodes=(fabric.chains(interface.vpc, NftChain(name=chain, rules=rules), maps=(arrivals, fabric.own_addresses(own))),))
@@ -101,7 +104,7 @@ def _borders(interface: ResolvedInterface, device: str, acl: str) -> Fragment:
 
 
 def _groups(interface: ResolvedInterface, device: str, resolved: Resolved) -> Fragment:
-    """What judges flows at the interface; nothing where it has no groups (a NAT gateway's). With a port of its own, and at a firewall's endpoint, it is no end of a flow in the fabric."""
+    """What judges flows at the interface; nothing where it has no groups (a NAT gateway's). With a port of its own, or an inspection behind it, it is no end of a flow in the fabric."""
     if not fabric.is_end(interface):
         return Fragment(nodes=(fabric.chains(interface.vpc, maps=tuple(fabric.verdicts(f"{end}_groups", ((fabric.quoted(device), "return"),)) for end in security_group.ENDS.values())),))
     if not interface.security_groups:
@@ -109,7 +112,7 @@ def _groups(interface: ResolvedInterface, device: str, resolved: Resolved) -> Fr
         return Fragment(nodes=(fabric.chains(interface.vpc, maps=none),))
     forwarded = interface.vpc in _with_forwarders(resolved)
     groups = tuple(sorted(interface.security_groups))
-    return join(*(security_group.at_end(interface.vpc, device, groups, flow, resolved, forwarded=forwarded) for flow in Flow))
+    return join(*(security_group.at_end(interface.vpc, device, groups, flow, resolved, forwarded=forwarded, always_tracked=_is_always_tracked(interface, resolved)) for flow in Flow))
 
 
 @per_topology
@@ -118,10 +121,15 @@ def _with_forwarders(resolved: Resolved) -> frozenset[str]:
     return frozenset(interface.vpc for interface in resolved.interfaces if not interface.source_dest_check)
 
 
-def _as_neighbour(interface: ResolvedInterface, device: str) -> Fragment:
+def _is_always_tracked(interface: ResolvedInterface, resolved: Resolved) -> bool:
+    """Whether flows through it are tracked whatever the rules at either end say."""
+    return interface.owner_kind in ALWAYS_TRACKED or interface in nodes_of(resolved, interface.vpc)
+
+
+def _as_neighbour(interface: ResolvedInterface, device: str, resolved: Resolved) -> Fragment:
     """What the rules at the other end of a flow need to know of this one: whether it forwards for others, whether flows through it are always tracked."""
     name, sets = fabric.quoted(device), []
-    if interface.owner_kind in ALWAYS_TRACKED:
+    if _is_always_tracked(interface, resolved):
         sets.append(NftSet(name=fabric.ALWAYS_TRACKED, type="iface_index", elements=(name,)))
     if not interface.source_dest_check:
         sets.append(NftSet(name=fabric.FORWARDERS, type="iface_index", elements=(name,)))

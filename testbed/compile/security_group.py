@@ -11,6 +11,9 @@ gateway is judged by the groups that are known beyond it, what goes to one witho
 
     untracked.ingress.sg-web    other end always tracked? ─> track_receiver. (protocol, port) in open.ingress.sg-web? return ─> track_receiver
 
+Behind a Network Load Balancer that keeps its clients' addresses (union ….behind) a rule that refers to the balancer's group matches, whoever the client is, and one that
+refers to a client's group does not (ELB user guide, "Update the security groups for your NLB", "Register targets with your NLB target group"; documented).
+
 A flow is not tracked where 0.0.0.0/0 may begin it and may be answered on all ports: its end's bit is not set, and the rules judge every packet.
 Source: VPC user guide, "Security group rules"; EC2 user guide, "Amazon EC2 security group connection tracking" (documented).
 """
@@ -18,11 +21,13 @@ Source: VPC user guide, "Security group rules"; EC2 user guide, "Amazon EC2 secu
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import replace
 from functools import lru_cache
 from ipaddress import IPv4Address, collapse_addresses
 
 from testbed.compile import boxes, fabric
 from testbed.compile.fragment import Fragment, NodePart
+from testbed.compile.network_target_group import keepers
 from testbed.compile.per_topology import per_topology
 from testbed.compile.transit_gateway_group_reference import members_beyond
 from testbed.compile.verdict_maps import Match, icmp_keys, look_ups, network_range
@@ -38,6 +43,7 @@ REMOTE = {Flow.EGRESS: "daddr", Flow.INGRESS: "saddr"}
 FAR_DEVICE = {Flow.EGRESS: "oif", Flow.INGRESS: "iif"}
 NUMBERS = {"tcp": Protocol.TCP, "udp": Protocol.UDP, "icmp": Protocol.ICMP}
 EVERY_PROTOCOL = "-1"
+ANYBODY = ((0, boxes.LAST_ADDRESS),)
 
 
 def lower(group: SecurityGroup, resolved: Resolved) -> Fragment:
@@ -71,9 +77,17 @@ def _union(resolved: Resolved, node: str, groups: tuple[str, ...], flow: Flow, f
     else:
         other_maps, way, added = (), None, ()
     maps, look_up = look_ups(name, REMOTE[flow], tuple(match for _, match in rules), boxes.union)
+    sets, behind = [], []
+    for held, devices in _balancers(resolved, node, flow) if len(by_addresses) < len(rules) else ():
+        balanced = identifier("union", flow.value, *groups, "behind", *held)
+        matches = tuple(replace(match, ranges=ANYBODY) if rule.security_group_id in held else match for rule, match in rules if rule.security_group_id in (None, *held))
+        balanced_maps, balanced_look_up = look_ups(balanced, REMOTE[flow], matches, boxes.union)
+        other_maps, added = (*other_maps, *balanced_maps), (*added, NftChain(name=balanced, rules=(*balanced_look_up, nothing)))
+        sets.append(NftSet(name=identifier("balancers", *held), type="iface_index", elements=devices))
+        behind.append(NftRule(statement=f"{FAR_DEVICE[flow]} @{sets[-1].name} goto {balanced}", origin="client of a network load balancer"))
     hub_ways, hub_chains, hub_maps = _across_transit_gateways(node, name, rules, flow, nothing, resolved) if len(by_addresses) < len(rules) else ((), (), ())
-    chain = NftChain(name=name, rules=(*hub_ways, *((way,) if way is not None else ()), *look_up, nothing))
-    return name, fabric.chains(node, chain, *added, *hub_chains, maps=(*maps, *other_maps, *hub_maps))
+    chain = NftChain(name=name, rules=(*hub_ways, *((way,) if way is not None else ()), *behind, *look_up, nothing))
+    return name, NodePart(name=node, tables=(NftTable(name=fabric.TABLE, sets=tuple(sets), maps=(*maps, *other_maps, *hub_maps), chains=(chain, *added, *hub_chains)),))
 
 
 def _across_transit_gateways(
@@ -119,12 +133,12 @@ def _untracked(resolved: Resolved, node: str, groups: tuple[str, ...], flow: Flo
     return name, NodePart(name=node, tables=(NftTable(name=fabric.TABLE, sets=(ports,), chains=(chain,)),))
 
 
-def at_end(node: str, device: str, groups: tuple[str, ...], flow: Flow, resolved: Resolved, *, forwarded: bool = False) -> Fragment:
+def at_end(node: str, device: str, groups: tuple[str, ...], flow: Flow, resolved: Resolved, *, forwarded: bool = False, always_tracked: bool = False) -> Fragment:
     """What judges flows at `device` of `node` by `groups` in one direction: the union, what it leaves untracked, and the entries that lead there."""
     end, key = ENDS[flow], fabric.quoted(device)
     chain, part = union(node, groups, flow, resolved, forwarded=forwarded)
     parts = [part, fabric.chains(node, maps=(fabric.verdicts(f"{end}_groups", ((key, f"goto {chain}"),)),))]
-    found = untracked(node, groups, flow, resolved)
+    found = None if always_tracked else untracked(node, groups, flow, resolved)
     if found is not None:
         chain, part = found
         parts += [part, fabric.chains(node, maps=(fabric.verdicts(f"{end}_untracked", ((key, f"goto {chain}"),)),))]
@@ -164,6 +178,15 @@ def _merged(spans: list[tuple[int, int]]) -> list[tuple[int, int]]:
         else:
             merged.append((first, last))
     return merged
+
+
+@per_topology
+def _balancers(resolved: Resolved, vpc: str, flow: Flow) -> tuple[tuple[tuple[str, ...], tuple[str, ...]], ...]:
+    """The devices behind which network balancers' nodes send with their clients' addresses, by the groups that these nodes hold."""
+    devices: dict[tuple[str, ...], list[str]] = {}
+    for interface in keepers(resolved, vpc) if flow is Flow.INGRESS else ():
+        devices.setdefault(tuple(sorted(interface.security_groups)), []).append(fabric.quoted(fabric.device(interface)))
+    return tuple((groups, tuple(sorted(found))) for groups, found in sorted(devices.items()))
 
 
 @per_topology

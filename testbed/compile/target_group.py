@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from services.alb import config as alb
-from testbed.model.target_group import TargetGroup
+from services.common.config import HealthCheck
+from testbed.model.target_group import APP_COOKIE, TargetGroup
 from testbed.resolve.resolved import Resolved
 
 
-def target_group_config(group: TargetGroup, resolved: Resolved) -> alb.TargetGroup:
+def target_group_config(group: TargetGroup, resolved: Resolved, arn: str) -> alb.TargetGroup:
     """The group with the primary private address of each target, sorted by id."""
     targets = tuple(
         alb.Target(id=target, address=interface.address, port=group.port, availability_zone=interface.availability_zone)
@@ -15,12 +16,36 @@ def target_group_config(group: TargetGroup, resolved: Resolved) -> alb.TargetGro
         for interface in resolved.interfaces_of(target)
         if interface.device == "eth0"
     )
-    check = alb.HealthCheck(
+    check = HealthCheck(
         path=group.health_check_path,
-        interval_s=float(group.health_check_interval_seconds),
-        timeout_s=float(group.health_check_timeout_seconds),
+        interval_s=float(group.checks_every_s),
+        timeout_s=float(group.checks_for_s),
         healthy_threshold=group.healthy_threshold_count,
         unhealthy_threshold=group.unhealthy_threshold_count,
-        matcher=group.matcher,
+        matcher=group.accepted,
+        protocol=group.health_check_protocol,
+        port=group.health_check_port,
     )
-    return alb.TargetGroup(id=group.id, targets=targets, protocol=group.protocol, health_check=check)
+    return alb.TargetGroup(
+        id=group.id,
+        arn=arn,
+        targets=targets,
+        protocol=group.protocol,
+        health_check=check,
+        algorithm=alb.Algorithm(group.load_balancing_algorithm_type),
+        anomaly_mitigation=group.load_balancing_algorithm_anomaly_mitigation,
+        slow_start_s=float(group.slow_start_duration_seconds),
+        deregistration_delay_s=float(group.deregistration_delay_timeout_seconds),
+        cross_zone=group.load_balancing_cross_zone_enabled is not False,
+        minimum_healthy_targets=group.unhealthy_state_routing_minimum_healthy_targets_count,
+        minimum_healthy_in_dns=group.dns_failover_minimum_healthy_targets_count,
+        stickiness=_stickiness(group),
+    )
+
+
+def _stickiness(group: TargetGroup) -> alb.Stickiness | None:
+    if not group.stickiness_enabled:
+        return None
+    if group.stickiness_type == APP_COOKIE:
+        return alb.Stickiness(duration_s=float(group.stickiness_app_cookie_duration_seconds), cookie_name=group.stickiness_app_cookie_cookie_name)
+    return alb.Stickiness(duration_s=float(group.stickiness_lb_cookie_duration_seconds))

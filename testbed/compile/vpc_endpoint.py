@@ -14,7 +14,7 @@ from __future__ import annotations
 
 from ipaddress import IPv4Interface
 
-from testbed.compile import fabric, private_link
+from testbed.compile import fabric, gateway_load_balancer, private_link
 from testbed.compile.fragment import Fragment, NodePart, join
 from testbed.compile.link import ordered
 from testbed.compile.network_interface import guest_node
@@ -33,6 +33,8 @@ def lower(endpoint: VpcEndpoint, resolved: Resolved) -> Fragment:
     """The endpoint's node, or its nodes."""
     if endpoint.is_gateway:
         return _gateway(endpoint, resolved)
+    if endpoint.is_gateway_load_balancer:
+        return gateway_load_balancer.lower_endpoint(endpoint, resolved)
     return join(*(_interface(endpoint, interface, resolved) for interface in resolved.interfaces_of(endpoint.id)))
 
 

@@ -11,21 +11,16 @@ A word of the fabric about an MTU of 8500 (inter-Region) is assumed. NOT MODELLE
 
 from __future__ import annotations
 
-from testbed.compile import fabric
+from testbed.compile import fabric, return_path
 from testbed.compile.fragment import Fragment, NodePart, join
 from testbed.compile.link import ordered
 from testbed.compile.places import city_of, region_of
 from testbed.model.geography import round_trip_ms
 from testbed.model.vpc_peering_connection import VpcPeeringConnection
-from testbed.plan import Link, Neighbour, NftChain, NftMap, NftRule, NftTable, PolicyRule, Wire
-from testbed.plan.marks import FIRST_RETURN_TABLE, RETURN_TABLE_MASK, RETURN_TABLE_SHIFT, ROUTE_TABLE_MASK
-from testbed.plan.names import identifier
-from testbed.resolve.interfaces import hashed
+from testbed.plan import Link, Neighbour, Wire
 from testbed.resolve.resolved import OwnerKind, Resolved
 
 INTER_REGION_MTU_BYTES = 8500
-RETURN_CHAIN = "returns"
-ARRIVALS, RETURN_TABLES = "nat_gateway_arrivals", "return_tables"
 
 
 def lower(peering: VpcPeeringConnection, resolved: Resolved) -> Fragment:
@@ -56,37 +51,7 @@ def _returns(vpc: str, peering: VpcPeeringConnection, resolved: Resolved) -> Fra
     gateways = [interface for interface in resolved.interfaces_in(peer) if interface.owner_kind is OwnerKind.NAT_GATEWAY]
     if not gateways:
         return Fragment()
-    device, number = fabric.peering_device(peering.id), return_table(vpc, peering, resolved)
-    remember, back = identifier("remember", peering.id), identifier("return", peering.id)
-    mark, origin = number << RETURN_TABLE_SHIFT, f"{peering.id} return to sender"
-    table = NftTable(
-        name=fabric.TABLE,
-        maps=(
-            NftMap(name=ARRIVALS, type="iface_index . ipv4_addr", value_type="verdict", elements=tuple((f"{fabric.quoted(device)} . {address}", f"goto {remember}") for i in gateways for address in i.addresses)),
-            NftMap(name=RETURN_TABLES, type="mark", value_type="verdict", elements=((f"{mark:#010x}", f"goto {back}"),)),
-        ),
-        chains=(
-            NftChain(
-                name=RETURN_CHAIN,
-                hook="type filter hook prerouting priority mangle; policy accept;",
-                rules=(
-                    NftRule(statement=f"ct state new iif . ip saddr vmap @{ARRIVALS}"),
-                    NftRule(statement=f"ct direction reply ct mark & {RETURN_TABLE_MASK:#x} vmap @{RETURN_TABLES}"),
-                ),
-            ),
-            NftChain(name=remember, rules=(NftRule(statement=f"ct mark set ct mark & {0xFFFFFFFF ^ RETURN_TABLE_MASK:#x} | {mark:#x}", origin=origin),)),
-            NftChain(name=back, rules=(NftRule(statement=f"meta mark set meta mark & {0xFFFFFFFF ^ ROUTE_TABLE_MASK:#x} | {number:#x}", origin=origin),)),
-        ),
-    )
-    kernel_table = fabric.FIRST_TABLE + number
-    rule = PolicyRule(priority=kernel_table, mark=number, mask=ROUTE_TABLE_MASK, table=kernel_table, origin=origin)
-    return Fragment(nodes=(NodePart(name=vpc, rules=(rule,), routes=(fabric.through(device, fabric.EVERYTHING, kernel_table, origin),), tables=(table,)),))
-
-
-def return_table(vpc: str, peering: VpcPeeringConnection, resolved: Resolved) -> int:
-    """The number of the peering's return table: by its id's hash, since connection marks outlive a live change."""
-    room, taken = ROUTE_TABLE_MASK + 1 - FIRST_RETURN_TABLE, dict[int, str]()
-    for each in peerings_of(vpc, resolved):
-        number = next(n for step in range(room) if (n := FIRST_RETURN_TABLE + (hashed(each.id) + step) % room) not in taken)
-        taken[number] = each.id
-    return next(number for number, owner in taken.items() if owner == peering.id)
+    device, origin = fabric.peering_device(peering.id), f"{peering.id} return to sender"
+    route = fabric.through(device, fabric.EVERYTHING, return_path.kernel_table(vpc, peering.id, resolved), origin)
+    sources = ", ".join(str(address) for interface in gateways for address in interface.addresses)
+    return return_path.lower(vpc, peering.id, device, f"ip saddr {{ {sources} }}", route, resolved, origin=origin)

@@ -31,8 +31,8 @@ from testbed.engine.topo import PlanTopo, spare_the_host
 from testbed.plan import Plan
 
 log = logging.getLogger(__name__)
-OF_ONE_LAB = ("bgp", "config", "etc", "rds", "suricata", "tls")
-"""Folders under /run/testbed that an earlier lab of this sandbox may have left: its keys, its databases."""
+OF_ONE_LAB = ("bgp", "config", "etc", "rds", "suricata", "tls", "zone_health")
+"""Folders under /run/testbed that an earlier lab of this sandbox may have left: its keys, its databases, the health of its zones."""
 
 
 class Lab:

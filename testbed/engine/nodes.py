@@ -25,10 +25,11 @@ from testbed.engine.namespaces import Namespace, NamespaceMaker
 from testbed.engine.nft import load
 from testbed.engine.rulesets import Rulesets, nftables_socket
 from testbed.engine.ttl import keep_ttl
+from testbed.engine.tun import create_tun
 from testbed.engine.visible import View, environment
 from testbed.plan import Node, NodeKind, Route
 
-FORWARDING = frozenset({NodeKind.CITY, NodeKind.CUSTOMER_GATEWAY, NodeKind.VPN_ENDPOINT, NodeKind.VPN_GATEWAY, NodeKind.DIRECT_CONNECT, NodeKind.FABRIC, NodeKind.INTERFACE_ENDPOINT, NodeKind.INTERNET_GATEWAY, NodeKind.NAT_GATEWAY, NodeKind.NETWORK_FIREWALL, NodeKind.NETWORK_INTERFACE, NodeKind.TRANSIT_GATEWAY})
+FORWARDING = frozenset({NodeKind.CITY, NodeKind.CUSTOMER_GATEWAY, NodeKind.VPN_ENDPOINT, NodeKind.VPN_GATEWAY, NodeKind.DIRECT_CONNECT, NodeKind.FABRIC, NodeKind.GATEWAY_LOAD_BALANCER_ENDPOINT, NodeKind.INTERFACE_ENDPOINT, NodeKind.INTERNET_GATEWAY, NodeKind.NAT_GATEWAY, NodeKind.NETWORK_FIREWALL, NodeKind.NETWORK_INTERFACE, NodeKind.TRANSIT_GATEWAY})
 SHELL = ("bash", "--norc", "--noediting", "-is")
 
 
@@ -135,6 +136,7 @@ class LabNode(MininetNode):  # type: ignore[misc]
         At a network's first start others may be at work on the ruleset (`Rulesets`), and packets flow only once they are done."""
         if not self._rules_come:
             self._load_rules()
+        self._make_tuns()
         configure(self.pending, self.spec, self.indexes)
         self.flush()
         self.namespace.rest()
@@ -151,6 +153,15 @@ class LabNode(MininetNode):  # type: ignore[misc]
                 keep_ttl(opened)
         if self.spec.ruleset is not None:
             load(self.spec.ruleset, self.namespace.descriptor)
+
+    def _make_tuns(self) -> None:
+        """TUN devices belong to nobody's link: made here, before routes that name them."""
+        for tun in self.spec.tuns:
+            create_tun(self.namespace.descriptor, tun.name)
+            batch = netlink.Batch()
+            batch.configure_link(tun.name, mtu_bytes=tun.mtu_bytes)
+            self.namespace.netlink.send(batch)
+            self.indexes[tun.name] = self.namespace.netlink.index(tun.name)
 
     def write_sysctls(self, sysctls: Sequence[tuple[str, str]]) -> None:
         """Set sysctls of this node."""

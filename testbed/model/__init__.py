@@ -18,11 +18,12 @@ from testbed.model.errors import ModelError
 from testbed.model.firewall_policy import FirewallPolicy, RuleGroupReference
 from testbed.model.flow_log import FlowLog
 from testbed.model.hosted_zone import HostedZone, RecordSet
-from testbed.model.instance import Instance, IpForwarding, StatefulFirewall, WebApplication
+from testbed.model.identity_provider import IdentityProvider, IdentityUser
+from testbed.model.instance import GeneveAppliance, Instance, IpForwarding, StatefulFirewall, WebApplication
 from testbed.model.internet import Internet, User
 from testbed.model.internet_gateway import InternetGateway
-from testbed.model.listener import FixedResponse, Forward, Listener, ListenerRule, Redirect
-from testbed.model.load_balancer import LoadBalancer
+from testbed.model.listener import AuthenticateOidc, FixedResponse, Forward, ForwardConfig, JwtValidation, Listener, ListenerRule, Redirect, RewriteConfig, TargetGroupTuple
+from testbed.model.load_balancer import LoadBalancer, SubnetMapping
 from testbed.model.metadata_options import MetadataOptions
 from testbed.model.nat_gateway import NatGateway
 from testbed.model.network_acl import Direction, NetworkAcl, NetworkAclEntry
@@ -58,14 +59,18 @@ from testbed.model.vpn_gateway import VpnGateway, VpnGatewayRoutePropagation
 from testbed.model.vpn_tunnel import CustomerDeviceTunnel, VpnTunnelOptions
 
 __all__ = [
-    "FirewallPolicy", "NetworkFirewall", "RuleGroup", "RuleGroupReference", "RulesSourceList", "StatefulFirewall", "StatefulRule", "StatelessRule",
-    "ConditionalForwarder", "DnsServer", "IpAddressRequest", "ResolverEndpoint", "ResolverRule",
-    "CustomerDeviceTunnel", "CustomerGateway", "OnPremisesHost", "OnPremisesSite", "VpnConnection", "VpnGateway", "VpnGatewayRoutePropagation", "VpnTunnelOptions",
-    "CustomerDeviceSession", "DirectConnectConnection", "DirectConnectGateway", "DirectConnectGatewayAssociation", "DirectConnectLag", "PrivateVirtualInterface", "PublicVirtualInterface", "TransitVirtualInterface",
-    "ALL_METHODS", "Bucket", "CACHING_DISABLED", "CACHING_OPTIMIZED", "CacheBehavior", "CachePolicy", "ConnectionTrackingSpecification", "DBInstance", "Decision", "Direction",
-    "DhcpOptions", "Distribution", "ElasticIp", "Fault", "FixedResponse", "Flow", "FlowLog", "Forward", "HostedZone", "Instance", "Internet", "InternetGateway", "IpForwarding",
-    "Listener", "ListenerRule", "LoadBalancer", "MetadataOptions", "ModelError", "NatGateway", "NetworkAcl", "NetworkAclEntry", "NetworkInterface", "Origin",
-    "Packet", "PortRange", "PrefixList", "PrefixListEntry", "Protocol", "Quotas", "RecordSet", "Redirect", "Resource", "Route", "RouteTable", "SecurityGroup", "SecurityGroupRule",
-    "Subnet", "TargetGroup", "Topology", "TrafficMirrorFilter", "TrafficMirrorFilterRule", "TrafficMirrorSession", "TrafficMirrorTarget", "TransitGateway", "TransitGatewayPeeringAttachment", "TransitGatewayRoute",
-    "TransitGatewayRouteTable", "TransitGatewayVpcAttachment", "User", "Verdict", "Vpc", "VpcEndpoint", "VpcEndpointService", "VpcPeeringConnection", "WebApplication", "default_vpc",
+    "ALL_METHODS", "CACHING_DISABLED", "CACHING_OPTIMIZED", "AuthenticateOidc", "Bucket", "CacheBehavior", "CachePolicy", "ConditionalForwarder",
+    "ConnectionTrackingSpecification", "CustomerDeviceSession", "CustomerDeviceTunnel", "CustomerGateway", "DBInstance", "Decision", "DhcpOptions",
+    "DirectConnectConnection", "DirectConnectGateway", "DirectConnectGatewayAssociation", "DirectConnectLag", "Direction", "Distribution",
+    "DnsServer", "ElasticIp", "Fault", "FirewallPolicy", "FixedResponse", "Flow", "FlowLog", "Forward", "ForwardConfig", "GeneveAppliance",
+    "HostedZone", "IdentityProvider", "IdentityUser", "Instance", "Internet", "InternetGateway", "IpAddressRequest", "IpForwarding", "JwtValidation",
+    "Listener", "ListenerRule", "LoadBalancer", "MetadataOptions", "ModelError", "NatGateway", "NetworkAcl", "NetworkAclEntry", "NetworkFirewall",
+    "NetworkInterface", "OnPremisesHost", "OnPremisesSite", "Origin", "Packet", "PortRange", "PrefixList", "PrefixListEntry",
+    "PrivateVirtualInterface", "Protocol", "PublicVirtualInterface", "Quotas", "RecordSet", "Redirect", "ResolverEndpoint", "ResolverRule",
+    "Resource", "RewriteConfig", "Route", "RouteTable", "RuleGroup", "RuleGroupReference", "RulesSourceList", "SecurityGroup", "SecurityGroupRule",
+    "StatefulFirewall", "StatefulRule", "StatelessRule", "Subnet", "SubnetMapping", "TargetGroup", "TargetGroupTuple", "Topology",
+    "TrafficMirrorFilter", "TrafficMirrorFilterRule", "TrafficMirrorSession", "TrafficMirrorTarget", "TransitGateway",
+    "TransitGatewayPeeringAttachment", "TransitGatewayRoute", "TransitGatewayRouteTable", "TransitGatewayVpcAttachment", "TransitVirtualInterface",
+    "User", "Verdict", "Vpc", "VpcEndpoint", "VpcEndpointService", "VpcPeeringConnection", "VpnConnection", "VpnGateway",
+    "VpnGatewayRoutePropagation", "VpnTunnelOptions", "WebApplication", "default_vpc",
 ]

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from ipaddress import IPv4Address
 
 from testbed.model.connection_tracking import ConnectionTrackingSpecification
+from testbed.model.identity_provider import IdentityProvider
 from testbed.model.metadata_options import MetadataOptions
 from testbed.model.values import Fault, Packet, Protocol, address, address_faults, bounds_faults, id_faults
 
@@ -33,6 +34,22 @@ class IpForwarding:
     """
 
     masquerade: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GeneveAppliance:
+    """Inspect what a Gateway Load Balancer sends (`services.geneve_appliance`): packets with one of the words `signatures` in their TCP or UDP payload are dropped, all others go back.
+
+    Its health is asked at TCP port `health_check_port`. The instance's groups must admit UDP 6081 and that port from the balancer's addresses.
+    """
+
+    signatures: tuple[str, ...] = ()
+    health_check_port: int = 80
+
+    def faults(self, instance: str) -> tuple[Fault, ...]:
+        """What is wrong with it by itself."""
+        empty = Fault(resource=instance, problem="user_data has an empty signature, which every packet has", remedy="leave it out")
+        return (*bounds_faults(instance, "user_data health_check_port", self.health_check_port, 1, 65535), *((empty,) if "" in self.signatures else ()))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,7 +81,7 @@ class Instance:
     security_group_ids: tuple[str, ...] = ()
     source_dest_check: bool = True
     associate_public_ip_address: bool | None = None
-    user_data: WebApplication | IpForwarding | StatefulFirewall | None = None
+    user_data: WebApplication | IpForwarding | StatefulFirewall | GeneveAppliance | IdentityProvider | None = None
     secondary_private_ip_addresses: tuple[IPv4Address, ...] = ()
     connection_tracking_specification: ConnectionTrackingSpecification | None = None
     metadata_options: MetadataOptions = DEFAULT_METADATA_OPTIONS
@@ -82,4 +99,5 @@ class Instance:
             *(fault for value in self.secondary_private_ip_addresses for fault in address_faults(self.id, "secondary_private_ip_addresses", value)),
             *(() if self.connection_tracking_specification is None else self.connection_tracking_specification.faults(self.id)),
             *(bounds_faults(self.id, "user_data port", self.user_data.port, 1, 65535) if isinstance(self.user_data, WebApplication) else ()),
+            *(self.user_data.faults(self.id) if isinstance(self.user_data, (GeneveAppliance, IdentityProvider)) else ()),
         )

@@ -4,7 +4,7 @@
 
 Source: VPC user guide, "Configure route tables", "How route priority works", "Gateway route tables" (documented).
 Propagated routes are not written here: a `VpnGatewayRoutePropagation` says which tables get them.
-NOT MODELLED yet: Gateway Load Balancer endpoints as targets, gateway route tables of virtual private gateways.
+NOT MODELLED yet: gateway route tables of virtual private gateways.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ class Route:
     vpc_peering_connection_id: str | None = None
     transit_gateway_id: str | None = None
     vpc_endpoint_id: str | None = None
-    """A firewall's endpoint (see `network_firewall`): ``vpce-<firewall>-<letter of its zone>``."""
+    """A Gateway Load Balancer endpoint, or a firewall's (see `network_firewall`): ``vpce-<firewall>-<letter of its zone>``."""
     state: str = ACTIVE
 
     def __post_init__(self) -> None:

@@ -2,10 +2,11 @@
 
     Gateway     S3 and DynamoDB: a route ``prefix list -> endpoint`` in the named route tables; the destination stays public, nothing has an address
     Interface   any service: a network interface in each subnet, with security groups; private DNS puts it in place of the service's public name
+    GatewayLoadBalancer   inspection: a network interface in one subnet, without groups, to which routes lead; what an appliance sends back leaves it again unchanged
 
-Source: PrivateLink guide, "Gateway endpoints", "Access an AWS service using an interface VPC endpoint", "Control access to VPC endpoints using endpoint
+Source: PrivateLink guide, "Gateway endpoints", "Access an AWS service using an interface VPC endpoint", "Access an inspection system using a GWLB endpoint", "Control access to VPC endpoints using endpoint
 policies", "PrivateLink quotas"; CloudFormation, "AWS::EC2::VPCEndpoint" (documented).
-NOT MODELLED: Gateway Load Balancer endpoints (they come with that balancer), cross-Region access, IPv6, UDP through an endpoint (the listener is TCP).
+NOT MODELLED: cross-Region access, IPv6, UDP through an endpoint (the listener is TCP).
 """
 
 from __future__ import annotations
@@ -17,9 +18,14 @@ from dataclasses import dataclass
 from testbed.model.policy_document import LONGEST_ENDPOINT_POLICY, policy_faults, policy_text
 from testbed.model.values import Fault, choice_faults, id_faults
 
-GATEWAY, INTERFACE = "Gateway", "Interface"
+GATEWAY, INTERFACE, GATEWAY_LOAD_BALANCER = "Gateway", "Interface", "GatewayLoadBalancer"
 AWS_SERVICES = ("dynamodb", "kms", "s3", "sqs")
 GATEWAY_SERVICES = ("dynamodb", "s3")
+UNWANTED = {
+    GATEWAY: ("subnet_ids", "security_group_ids", "private_dns_enabled"),
+    INTERFACE: ("route_table_ids",),
+    GATEWAY_LOAD_BALANCER: ("route_table_ids", "security_group_ids", "private_dns_enabled"),
+}
 MTU_BYTES = 8500
 """Larger packets are dropped, without path-MTU discovery (PrivateLink guide, "PrivateLink quotas"; documented)."""
 HTTP, HTTPS = 80, 443
@@ -37,7 +43,7 @@ class VpcEndpoint:
     """An endpoint. `service_name` is ``com.amazonaws.eu-west-1.s3``, or ``com.amazonaws.vpce.eu-west-1.<id of a VpcEndpointService>``.
 
     `policy_document` (JSON or a dictionary; None: everything is allowed) governs what may be asked through it; only AWS's own services look at it.
-    Without `security_group_ids` an interface endpoint has the VPC's default group.
+    Without `security_group_ids` an interface endpoint has the VPC's default group. A Gateway Load Balancer endpoint has one subnet, no groups and no policy: routes lead to it.
     """
 
     id: str
@@ -75,11 +81,19 @@ class VpcEndpoint:
     def is_gateway(self) -> bool:
         return self.vpc_endpoint_type == GATEWAY
 
+    @property
+    def is_interface(self) -> bool:
+        return self.vpc_endpoint_type == INTERFACE
+
+    @property
+    def is_gateway_load_balancer(self) -> bool:
+        return self.vpc_endpoint_type == GATEWAY_LOAD_BALANCER
+
     def faults(self) -> tuple[Fault, ...]:
         """What is wrong with the endpoint by itself."""
         return (
             *id_faults(self.id),
-            *choice_faults(self.id, "vpc_endpoint_type", self.vpc_endpoint_type, (GATEWAY, INTERFACE)),
+            *choice_faults(self.id, "vpc_endpoint_type", self.vpc_endpoint_type, (GATEWAY, INTERFACE, GATEWAY_LOAD_BALANCER)),
             *policy_faults(self.id, "policy_document", self.policy_document, LONGEST_ENDPOINT_POLICY),
             *self._service_faults(),
             *self._type_faults(),
@@ -89,6 +103,8 @@ class VpcEndpoint:
         service, offered = self.aws_service, GATEWAY_SERVICES if self.is_gateway else AWS_SERVICES
         if self.region is None:
             yield Fault(resource=self.id, problem=f"service_name {self.service_name!r} names no service", remedy="write com.amazonaws.eu-west-1.s3, or com.amazonaws.vpce.eu-west-1.<id of a VpcEndpointService>")
+        elif service is not None and self.is_gateway_load_balancer:
+            yield Fault(resource=self.id, problem=f"{self.service_name} has no Gateway Load Balancer endpoints", remedy="name a VpcEndpointService with gateway_load_balancer_arns")
         elif service is not None and service not in AWS_SERVICES:
             yield Fault(resource=self.id, problem=f"the service {service!r} is not modelled", remedy=f"use one of {', '.join(AWS_SERVICES)}")
         elif service not in offered and (self.is_gateway or service is not None):
@@ -97,9 +113,11 @@ class VpcEndpoint:
             yield Fault(resource=self.id, problem="a provider's service does not support endpoint policies", remedy="leave policy_document out")
 
     def _type_faults(self) -> Iterator[Fault]:
-        unwanted = ("subnet_ids", "security_group_ids", "private_dns_enabled") if self.is_gateway else ("route_table_ids",)
+        unwanted = UNWANTED.get(self.vpc_endpoint_type, ())
         for name in unwanted:
             if getattr(self, name):
                 yield Fault(resource=self.id, problem=f"{self.vpc_endpoint_type} endpoints have no {name}", remedy="leave it out")
         if not self.is_gateway and not self.subnet_ids:
-            yield Fault(resource=self.id, problem="an interface endpoint without a subnet", remedy="name a subnet in each Availability Zone in which it shall be in subnet_ids")
+            yield Fault(resource=self.id, problem=f"{'an interface' if self.is_interface else 'a Gateway Load Balancer'} endpoint without a subnet", remedy="name a subnet in each Availability Zone in which it shall be in subnet_ids")
+        if self.is_gateway_load_balancer and len(self.subnet_ids) > 1:
+            yield Fault(resource=self.id, problem=f"a Gateway Load Balancer endpoint with {len(self.subnet_ids)} subnets", remedy="an endpoint is in one Availability Zone: make one for each")

@@ -60,10 +60,14 @@ class Memory:
     """(NAT gateway's interface or forwarding node, packet coming back) → that packet for the inside host."""
     forwarded: dict[tuple[str, Packet], tuple[str, Packet]] = field(default_factory=dict)
     """(network balancer's interface, packet coming back) → the interface from which it goes back to the client, and as what."""
+    kept: dict[tuple[str, Packet], str] = field(default_factory=dict)
+    """(VPC, packet answering a client whose address a network balancer kept) → the interface of the balancer's node, to which it goes."""
     returned: dict[tuple[str, Packet], str] = field(default_factory=dict)
     """(VPC, packet answering what a peer's NAT gateway sent there) → the peering over which it came."""
 
-    inspected: dict[tuple[str, Packet], str] = field(default_factory=dict)
+    inspected: set[tuple[str, Packet]] = field(default_factory=set)
+    """(Gateway Load Balancer endpoint, packet of a flow that its balancer has seen begin), in both directions."""
+    firewalled: dict[tuple[str, Packet], str] = field(default_factory=dict)
     """(network firewall's endpoint, packet of a flow that it knows) → ``aws:pass`` if a rule has passed the flow for good, else ``aws:forward_to_sfe``."""
 
     def known(self, interface: str, direction: Flow, packet: Packet) -> Known | None:

@@ -73,7 +73,7 @@ class Firewalls:
         return min(said, key=lambda each: (DROP, FORWARD, PASS).index(each[0]))
 
     def _stateful(self, firewall: str, endpoint: str, hop: Callable[[Verdict, str], Hop], packet: Packet, memory: Memory, *, begins: bool) -> Hop:
-        policy, known = self._policies[firewall], memory.inspected.get((endpoint, packet))
+        policy, known = self._policies[firewall], memory.firewalled.get((endpoint, packet))
         if known == PASS:
             return hop(Verdict.ALLOW, f"{policy.id}: the flow was passed before")
         if known is None and not begins and packet.protocol is Protocol.TCP:
@@ -82,6 +82,6 @@ class Firewalls:
         if decision.verdict is Verdict.DENY:
             return hop(Verdict.DENY, decision.origin)
         for each in (packet, reply_to(packet)):
-            memory.inspected[endpoint, each] = PASS if decision.passes_flow else FORWARD
+            memory.firewalled[endpoint, each] = PASS if decision.passes_flow else FORWARD
         asks = f"{policy.id} {ASKS}: {', '.join(decision.asked)}" if decision.asked else decision.origin
         return hop(Verdict.ALLOW, asks)

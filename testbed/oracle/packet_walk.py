@@ -6,6 +6,7 @@
                                                               ACL out ─▶ route table ─┬─ local ─────────▶ ACL in ───────┤
                                                                                       ├─ NAT gateway ─▶ ACL in ─▶ translated, on from the gateway's own subnet
                                                                                       ├─ interface ─────▶ ACL in, destination check
+                                                                                      ├─ inspecting endpoint ─▶ ACL in ─▶ an appliance and back, on from the endpoint's own subnet
                                                                                       ├─ peering ───────▶ an interface of the peer, else lost ─▶ ACL in
                                                                                       ├─ transit gateway ─▶ ACL in ─▶ its tables ─▶ on from an attachment's subnet of another VPC
                                                                                       └─ internet gateway ─▶ 1:1 swap ─▶ internet ─▶ 1:1 swap ─▶ gateway route table ─▶ ACL in
@@ -29,6 +30,7 @@ A forged source address ends at the sender's source/destination check, before an
 the address that it claims, and its answer goes there (EC2 user guide, "Infrastructure security in Amazon EC2", "Elastic network interfaces"; documented).
 NOT MODELLED: forged sources of hosts on the internet (whether a provider lets them out, RFC 2827, is not AWS's affair), and of a NAT instance itself (its guest masquerades
 them, too).
+Longer than 400 lines: the steps of one walk, each of which may go on to any other.
 """
 
 from __future__ import annotations
@@ -40,8 +42,10 @@ from testbed.model.network_acl import Direction
 from testbed.model.route_table import BLACKHOLE, Route, RouteTable
 from testbed.model.security_group import Flow, Members, evaluate, tracked
 from testbed.model.values import Packet, Protocol, Verdict
+from testbed.oracle.gateway_load_balancer import InspectedWalk
 from testbed.oracle.hybrid_walk import Arrival, HybridWalk
 from testbed.oracle.memory import KnownFlow, Memory
+from testbed.oracle.network_load_balancer import Everybody
 from testbed.oracle.on_premises_site import SitePlace
 from testbed.oracle.path_mtu import INTERNET_MTU_BYTES, NAT_GATEWAY_MTU_BYTES, VPC_MTU_BYTES, Size
 from testbed.oracle.places import PRIMARY, InterfacePlace, InternetPlace, Place, Places
@@ -54,7 +58,7 @@ MOST_FORWARDS = 60
 """Guests that a packet may pass before its TTL ends."""
 
 
-class PacketWalk(HybridWalk):
+class PacketWalk(HybridWalk, InspectedWalk):
     """One packet on its way; `walk` may be called once."""
 
     def __init__(self, places: Places, leg: Leg, memory: Memory, nat_source_port: int, size: Size | None = None) -> None:
@@ -68,6 +72,8 @@ class PacketWalk(HybridWalk):
         self._left: InterfacePlace | None = None
         """The interface that the packet has left last, None once it has been outside."""
         self._forwards = 0
+        self._inspections = 0
+        self._is_inner = False
         self._entered: tuple[str, str] | None = None
         """The transit gateway that the packet has crossed last, and the VPC from which it entered that; None if it came by a peering or has never been there."""
 
@@ -117,6 +123,8 @@ class PacketWalk(HybridWalk):
     def _leave_interface(self, place: InterfacePlace, packet: Packet) -> Arrival | None:
         """Past the sender's groups (a NAT gateway has none): within the subnet, or over its border by its route table."""
         self._left = place
+        if (node := self._memory.kept.get((place.vpc.id, packet))) is not None:
+            return self._back_to_balancer(place, self._places.by_interface[node], packet)
         if packet.destination in place.subnet.cidr_block:
             return self._to_address(packet, place.vpc.id, came_from=place.subnet.id)
         next_hop = self._next_hop(place, packet)
@@ -148,7 +156,7 @@ class PacketWalk(HybridWalk):
             return self._places.by_vpc.get((place.vpc.id, packet.destination))
         if selected.route.transit_gateway_id is not None:
             return self._places.transit_gateway_end(selected.route.transit_gateway_id, place)
-        return self._places.by_interface.get(_interface_of(selected.route))
+        return self._places.by_interface.get(_interface_of(selected.route, self._places))
 
     def _by_tracking_gateway(self, place: InterfacePlace, packet: Packet) -> bool:
         """Whether it goes to a gateway whose flows are always tracked."""
@@ -173,7 +181,7 @@ class PacketWalk(HybridWalk):
             return self._out_of_internet_gateway(route.gateway_id, packet, sender)
         if route.vpc_peering_connection_id is not None:
             return self._over_peering(route.vpc_peering_connection_id, packet, sender, route.vpc_peering_connection_id)
-        return self._enter(self._places.by_interface[_interface_of(route)], packet, came_from=sender.subnet.id)
+        return self._enter(self._places.by_interface[_interface_of(route, self._places)], packet, came_from=sender.subnet.id)
 
     def _is_blackhole(self, route: Route) -> bool:
         """Whether the target is gone: deleted, an interface attached to nothing, a peering that nobody has accepted."""
@@ -183,7 +191,7 @@ class PacketWalk(HybridWalk):
             return False
         if route.vpc_peering_connection_id is not None:
             return not self._places.peerings[route.vpc_peering_connection_id].accepted
-        return route.gateway_id is None and _interface_of(route) not in self._places.by_interface
+        return route.gateway_id is None and _interface_of(route, self._places) not in self._places.by_interface
 
     def _over_peering(self, peering_id: str, packet: Packet, sender: InterfacePlace, origin: str) -> Arrival | None:
         """Into the other VPC, and no further: there is no way to its gateways, its resolver or its other peers."""
@@ -207,8 +215,12 @@ class PacketWalk(HybridWalk):
         if place.is_nat_gateway:
             return self._nat_gateway(place, packet)
         if place.is_network_firewall:
+            return self._at_firewall(place, packet)
+        if place.owner in self._places.gateway_load_balancers.endpoints:
             return self._inspected(place, packet)
-        if packet.destination not in place.addresses and place.source_dest_check:
+        if place.owner in self._places.gateway_load_balancers.by_id:
+            return self._at_balancer(place, packet)
+        if packet.destination not in place.addresses and place.source_dest_check and (place.id, packet) not in self._memory.forwarded:
             return self._drop(place.id, Stage.INTERFACE, packet, f"{place.id} source/destination check")
         is_private_way = self._places.private_ways.is_private_way(place.owner)
         if (place.groups or not is_private_way) and not self._passes_groups(place, packet, Flow.INGRESS, self._left):
@@ -217,7 +229,10 @@ class PacketWalk(HybridWalk):
             return self._private_way(place, packet)
         return self._in_guest(place, packet)
 
-    def _inspected(self, endpoint: InterfacePlace, packet: Packet) -> Arrival | None:
+    def _arrived(self, place: InterfacePlace, packet: Packet) -> Arrival:
+        return Arrival(place=place, packet=packet)
+
+    def _at_firewall(self, endpoint: InterfacePlace, packet: Packet) -> Arrival | None:
         """At a network firewall's endpoint, which hands on what it lets pass as it is."""
         self._forwards += 1
         if self._forwards > MOST_FORWARDS:
@@ -249,16 +264,32 @@ class PacketWalk(HybridWalk):
         node = self._places.by_interface[onward.interface]
         if place.id != node.id:
             self._hop(place.owner, Stage.VPC_ENDPOINT, place.owner, packet)
-        outside = replace(packet, source=onward.source, source_port=self._nat_source_port, destination=onward.target, destination_port=onward.port)
+            if node.groups and ways.asks_about_consumers(node.owner) and not self._passes_balancers_groups(node, packet):
+                return None
+        outside = replace(packet, destination=onward.target, destination_port=onward.port)
+        if onward.keeps_client:
+            self._memory.kept[node.vpc.id, reply_to(outside)] = node.id
+        else:
+            outside = replace(outside, source=onward.source, source_port=self._nat_source_port)
         self._memory.forwarded[node.id, reply_to(outside)] = (place.id, reply_to(packet))
         self._hop(onward.node, Stage.LOAD_BALANCER, onward.balancer, packet, outside)
         return self._send_on(node, outside)
 
+    def _passes_balancers_groups(self, node: InterfacePlace, packet: Packet) -> bool:
+        """Through PrivateLink: by the consumer's own address, which is in no group of the provider's VPC (that is assumed)."""
+        decision = evaluate(node.groups, packet, Flow.INGRESS, self._places.prefix_lists)
+        self._hops.append(Hop(where=node.id, stage=Stage.SECURITY_GROUP, verdict=decision.verdict, origin=decision.origin, packet=packet))
+        return decision.verdict is Verdict.ALLOW
+
     def _send_on(self, place: InterfacePlace, packet: Packet) -> Arrival | None:
         """From a private way's interface into its VPC, past its groups if it has any."""
-        if place.groups and not self._passes_groups(place, packet, Flow.EGRESS, None):
+        return None if place.groups and not self._passes_groups(place, packet, Flow.EGRESS, None) else self._leave_interface(place, packet)
+
+    def _back_to_balancer(self, place: InterfacePlace, node: InterfacePlace, packet: Packet) -> Arrival | None:
+        """A target's answer to a client whose address the balancer kept: through the balancer, whatever the route table says. ACLs are asked at borders, as on the way there (assumed)."""
+        if place.subnet.id != node.subnet.id and not self._passes_acl(place, packet, Direction.OUTBOUND):
             return None
-        return self._leave_interface(place, packet)
+        return self._enter(node, packet, came_from=place.subnet.id)
 
     def _in_guest(self, place: InterfacePlace, packet: Packet) -> Arrival | None:
         """Received, or forwarded by a guest's own routes; a NAT instance puts the address of its eth0 on what leaves there, and takes it off the reply.
@@ -266,6 +297,8 @@ class PacketWalk(HybridWalk):
         The source port stays (Linux's masquerade keeps a port that is free).
         """
         inside = self._memory.translated.get((place.node, packet))
+        if inside is None and any(packet.source in own.addresses for own in self._places.by_node[place.node]):
+            return self._drop(place.node, Stage.HOST, packet, f"{place.node}: takes nothing that comes from its own address")
         own = next((own for own in self._places.by_node[place.node] if packet.destination in own.addresses), None)
         if inside is None and own is not None:
             return Arrival(place=own, packet=packet)
@@ -340,15 +373,15 @@ class PacketWalk(HybridWalk):
         return self._enter(target, inside, came_from=None) if table is None else self._by_edge_table(table, inside, target)
 
     def _by_edge_table(self, table: RouteTable, packet: Packet, target: InterfacePlace) -> Arrival | None:
-        """A gateway route table: local, a firewall's endpoint, or an interface, which must be attached and have a public address."""
+        """A gateway route table: local, an endpoint of a Gateway Load Balancer or a firewall, or an interface, which must be attached and have a public address."""
         selected = select(table, target.vpc, packet.destination, self._places.prefix_lists)
         if selected is None:
             return self._drop(table.id, Stage.ROUTE, packet, f"{table.id}: no route to {packet.destination}")
         if selected.route is None:
             self._hop(table.id, Stage.ROUTE, selected.origin, packet)
             return self._enter(target, packet, came_from=None)
-        middlebox = None if self._is_blackhole(selected.route) else self._places.by_interface[_interface_of(selected.route)]
-        if middlebox is None or (middlebox.public_address is None and not middlebox.is_network_firewall):
+        middlebox = None if self._is_blackhole(selected.route) else self._places.by_interface[_interface_of(selected.route, self._places)]
+        if middlebox is None or (middlebox.public_address is None and selected.route.vpc_endpoint_id is None):
             return self._drop(table.id, Stage.ROUTE, packet, f"{selected.origin} (blackhole)")
         self._hop(table.id, Stage.ROUTE, selected.origin, packet)
         return self._enter(middlebox, packet, came_from=None)
@@ -364,14 +397,21 @@ class PacketWalk(HybridWalk):
         if place.source_dest_check and neighbour is not None and neighbour.is_transit_gateway:
             named: Members = self._places.named_across_transit_gateway(place, flow, self._entered)
         else:
-            named = self._places.prefix_lists if by_middlebox else self._places.named
+            named = self._named_from(neighbour) if by_middlebox and neighbour is not None else self._places.named
         decision = evaluate(place.groups, packet, flow, named)
         if decision.verdict is Verdict.ALLOW and (known is None or not known.is_reply):
-            always = always or (neighbour is not None and neighbour.always_tracked)
+            always = always or place.always_tracked or (neighbour is not None and neighbour.always_tracked)
             found = KnownFlow(origin=decision.origin, tracked=always or tracked(place.groups, packet, flow), protocol=packet.protocol, timeouts=place.timeouts)
             self._memory.learn(place.id, flow, packet, reply_to(packet), found)
         self._hops.append(Hop(where=place.id, stage=Stage.SECURITY_GROUP, verdict=decision.verdict, origin=decision.origin, packet=packet))
         return decision.verdict is Verdict.ALLOW
+
+    def _named_from(self, middlebox: InterfacePlace) -> Members:
+        """What a rule may name of what comes from a middlebox: no groups; of a network balancer its own, which stand for all its clients, and no client's
+        (ELB user guide, "Update the security groups for your NLB", "Register targets with your NLB target group"; documented)."""
+        if not self._places.private_ways.is_balancer(middlebox.owner):
+            return self._places.prefix_lists
+        return {**self._places.prefix_lists, **{group.id: Everybody() for group in middlebox.groups}}
 
     def _passes_acl(self, place: InterfacePlace, packet: Packet, direction: Direction) -> bool:
         decision = place.network_acl.evaluate(packet, direction)
@@ -386,6 +426,9 @@ class PacketWalk(HybridWalk):
         return None
 
 
-def _interface_of(route: Route) -> str:
-    """The id of the interface that a route to an interface, an instance, a NAT gateway or a firewall's endpoint leads to."""
-    return route.network_interface_id or f"eni-{route.nat_gateway_id or route.instance_id or (route.vpc_endpoint_id or '').removeprefix('vpce-')}"
+def _interface_of(route: Route, places: Places) -> str:
+    """The id of the interface that a route to an interface, an instance, a NAT gateway or an endpoint of a Gateway Load Balancer or a firewall leads to."""
+    if route.vpc_endpoint_id is not None:
+        own = f"eni-{route.vpc_endpoint_id}"
+        return own if own in places.by_interface else f"eni-{route.vpc_endpoint_id.removeprefix('vpce-')}"
+    return route.network_interface_id or f"eni-{route.nat_gateway_id or route.instance_id}"

@@ -13,7 +13,7 @@ from testbed.model.connection_tracking import DEFAULT_TIMEOUTS, ConnectionTracki
 from testbed.model.db_instance import DBInstance
 from testbed.model.instance import Instance, IpForwarding, StatefulFirewall
 from testbed.model.internet_gateway import InternetGateway
-from testbed.model.load_balancer import NETWORK, LoadBalancer
+from testbed.model.load_balancer import GATEWAY, NETWORK, LoadBalancer
 from testbed.model.nat_gateway import NatGateway
 from testbed.model.network_acl import NetworkAcl
 from testbed.model.network_interface import NetworkInterface
@@ -26,6 +26,7 @@ from testbed.model.vpc import Vpc
 from testbed.model.vpc_endpoint import VpcEndpoint
 from testbed.model.vpc_peering_connection import VpcPeeringConnection
 from testbed.oracle.direct_connect import DirectConnectWays
+from testbed.oracle.gateway_load_balancer import GatewayLoadBalancers
 from testbed.oracle.network_firewall import Firewalls
 from testbed.oracle.on_premises_site import SitePlace, Sites
 from testbed.oracle.private_access import EndpointPlace, PrivateWays, with_gateway_routes
@@ -89,7 +90,7 @@ class InternetPlace:
 Place = InterfacePlace | InternetPlace | EndpointPlace | SitePlace
 PRIMARY = "eth0"
 ALWAYS_TRACKED = frozenset({OwnerKind.NAT_GATEWAY, OwnerKind.NETWORK_FIREWALL, OwnerKind.VPC_ENDPOINT})
-"""EC2 user guide, "Amazon EC2 security group connection tracking", "Automatically tracked connections" (documented): of what exists here."""
+"""EC2 user guide, "Amazon EC2 security group connection tracking", "Automatically tracked connections" (documented): of what exists here and has a kind of its own; network balancers, too."""
 
 
 class Places:
@@ -111,6 +112,7 @@ class Places:
         self.internet = {host.address: host for host in hosts}
         self.internet_by_node = {host.node: host for host in hosts}
         self.private_ways = PrivateWays(resolved)
+        self.gateway_load_balancers = GatewayLoadBalancers(resolved)
         self.internet |= {address: InternetPlace(node=node, address=address) for address, node in self.private_ways.service_addresses.items()}
         self.members = _members(interfaces)
         self._vpc_of_group = {group.id: group.vpc_id for place in interfaces for group in place.groups}
@@ -196,7 +198,7 @@ def _interface_place(interface: ResolvedInterface, references: References) -> In
         mapped=tuple((each.address, each.public_address) for each in interface.mapped if each.public_address is not None),
         forwards=_forwards(interface, references),
         masquerades=isinstance(guest, Instance) and isinstance(guest.user_data, IpForwarding) and guest.user_data.masquerade,
-        always_tracked=interface.owner_kind in ALWAYS_TRACKED,
+        always_tracked=interface.owner_kind in ALWAYS_TRACKED or _is_network_balancer(interface, references),
         timeouts=_timeouts(interface, references),
         firewall=guest.user_data if isinstance(guest, Instance) and isinstance(guest.user_data, StatefulFirewall) else None,
         is_network_firewall=interface.owner_kind is OwnerKind.NETWORK_FIREWALL,
@@ -241,6 +243,11 @@ def _forwards(interface: ResolvedInterface, references: References) -> bool:
     return isinstance(instance.user_data, (IpForwarding, StatefulFirewall)) or not instance.source_dest_check or any(not attached.source_dest_check for attached in own)
 
 
+def _is_network_balancer(interface: ResolvedInterface, references: References) -> bool:
+    balancer = references.get(LoadBalancer, interface.owner)
+    return balancer is not None and balancer.type == NETWORK
+
+
 def _timeouts(interface: ResolvedInterface, references: References) -> ConnectionTrackingSpecification:
     owner = references.get(NetworkInterface, interface.id) or references.get(Instance, interface.owner)
     return DEFAULT_TIMEOUTS if owner is None or owner.connection_tracking_specification is None else owner.connection_tracking_specification
@@ -261,9 +268,11 @@ def _groups(interface: ResolvedInterface, vpc: Vpc, references: References) -> t
             named = owner.security_group_ids
         case LoadBalancer():
             named = owner.security_groups
-            if not named and owner.type == NETWORK:
+            if owner.type == GATEWAY or (not named and owner.type == NETWORK):
                 return ()
         case VpcEndpoint():
+            if owner.is_gateway_load_balancer:
+                return ()
             named = owner.security_group_ids
         case DBInstance():
             named = owner.vpc_security_groups

@@ -83,8 +83,12 @@ Asked = Callable[[Probe], Walk]
 
 
 def reach(walk: Asked, open_walk: Asked, places: Places, topology: Topology, users: Iterable[str], protocol: Protocol, port: int | None, source_port: int) -> Reach:
-    """The matrix of all nodes with an interface in a VPC, and of the `users`; NAT gateways are no ends of a flow. Names are sorted. `open_walk` walks among the same places with every group open."""
-    nodes: dict[str, Node] = {name: interfaces for name, interfaces in places.by_node.items() if not (interfaces[0].is_nat_gateway or interfaces[0].is_network_firewall)}
+    """The matrix of all nodes with an interface in a VPC, and of the `users`; NAT gateways, firewalls, Gateway Load Balancers and their endpoints are no ends of a flow. Names are sorted. `open_walk` walks among the same places with every group open."""
+    nodes: dict[str, Node] = {
+        name: interfaces
+        for name, interfaces in places.by_node.items()
+        if not (interfaces[0].is_nat_gateway or interfaces[0].is_network_firewall or places.gateway_load_balancers.owns(interfaces[0].owner))
+    }
     nodes |= {user: places.internet_by_node[user] for user in users}
     matrix = _Matrix(walk, open_walk, places, topology, nodes, protocol, port, source_port)
     return matrix.fill()

@@ -15,6 +15,7 @@ from testbed.plan.network import (
     Route,
     RouteType,
     ServiceSpec,
+    Tun,
     Vlan,
     Wire,
 )
@@ -25,5 +26,5 @@ from testbed.plan.table_changes import ElementsChange, TableChange, render_chang
 __all__ = [
     "MAIN_TABLE", "Certificate", "Change", "Delta", "ElementsChange", "EndedFlows", "Interface", "Link", "LinkChange", "Neighbour", "NftChain", "NftMap", "NftRule", "NftSet",
     "NftTable", "NftTimeout", "Node", "NodeChange", "NodeKind", "Plan", "PlanError", "PolicyRule", "Route", "RouteType", "Ruleset", "ServiceSpec",
-    "TableChange", "Vlan", "Wire", "change_commands", "diff", "render", "render_change", "ruleset_commands", "table_change",
+    "TableChange", "Tun", "Vlan", "Wire", "change_commands", "diff", "render", "render_change", "ruleset_commands", "table_change",
 ]

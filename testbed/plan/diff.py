@@ -3,7 +3,7 @@
 Pure: the engine carries it out, in this order: services and links that go, nodes that go, nodes that come, links that come or change, what
 changes inside nodes, flows that end, services that come, restart or reload.
 
-Invariants: `diff(plan, plan)` is empty; a change depends on the two plans alone; a part that cannot be changed in place (a node's kind, whether it keeps the TTL, a
+Invariants: `diff(plan, plan)` is empty; a change depends on the two plans alone; a part that cannot be changed in place (a node's kind, its TUN devices, whether it keeps the TTL, a
 sysctl that the new plan does not mention, an interface's name) is removed and added, with everything that hangs on it.
 """
 
@@ -172,7 +172,7 @@ def _rebuilt(old: Plan, new: Plan) -> frozenset[str]:
 
 def _same_kind(old: Node, new: Node) -> bool:
     """Whether a node can become the other one in place: a sysctl that is not named any more cannot be set back."""
-    return (old.kind, old.keeps_ttl) == (new.kind, new.keeps_ttl) and (old.sysctls == new.sysctls or dict(old.sysctls).keys() <= dict(new.sysctls).keys())
+    return (old.kind, old.keeps_ttl, old.tuns) == (new.kind, new.keeps_ttl, new.tuns) and (old.sysctls == new.sysctls or dict(old.sysctls).keys() <= dict(new.sysctls).keys())
 
 
 def _remade(removed: tuple[Link, ...], added: tuple[Link, ...], changed: tuple[LinkChange, ...]) -> dict[str, frozenset[str]]:

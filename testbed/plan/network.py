@@ -28,6 +28,7 @@ class NodeKind(enum.StrEnum):
     EDGE_LOCATION = "edge-location"
     FABRIC = "fabric"
     GATEWAY_ENDPOINT = "gateway-endpoint"
+    GATEWAY_LOAD_BALANCER_ENDPOINT = "gateway-load-balancer-endpoint"
     INSTANCE = "instance"
     INTERFACE_ENDPOINT = "interface-endpoint"
     INTERNET_GATEWAY = "internet-gateway"
@@ -121,6 +122,15 @@ class Interface:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Tun:
+    """A TUN device of a node: packets that are routed to it go to the daemon that has attached to it, and that daemon's come from it. It is there before and after any daemon; without one it takes packets and loses them."""
+
+    name: str
+    mtu_bytes: int = 1500
+    origin: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Wire:
     """What a link does to frames in each direction. All zero or None: an ideal veth pair."""
 
@@ -180,6 +190,7 @@ class Node:
     group: str | None = None
     """The VPC or city that it is drawn in."""
     loopback: tuple[IPv4Interface, ...] = ()
+    tuns: tuple[Tun, ...] = ()
     sysctls: tuple[tuple[str, str], ...] = ()
     routes: tuple[Route, ...] = ()
     rules: tuple[PolicyRule, ...] = ()

@@ -26,8 +26,10 @@ class Cleanliness:
         found = [f"service {service.name} is {service.state}" for service in self._lab.ps() if service.state != ALIVE]
         own = self._before | {service.pid for service in self._lab.ps()} | {node.shell.pid for node in self._lab.nodes.values() if node.shell is not None}
         for pid, node in sorted(self._inhabitants()):
-            if own.isdisjoint({pid, *_ancestors(pid)}):
-                found.append(f"process {pid} was left in {node}: {_command(pid)}")
+            is_others = own.isdisjoint({pid, *_ancestors(pid)})
+            command = _command(pid)  # asked last: ancestors cannot be told of what has ended
+            if is_others and command is not None:
+                found.append(f"process {pid} was left in {node}: {command}")
                 with contextlib.suppress(ProcessLookupError):
                     os.kill(pid, signal.SIGKILL)
         return tuple(found)
@@ -52,8 +54,9 @@ def _ancestors(pid: int) -> Iterator[int]:
         yield pid
 
 
-def _command(pid: int) -> str:
+def _command(pid: int) -> str | None:
+    """The command line of a process; None if it has ended by itself meanwhile, as a daemon's short-lived child does."""
     try:
         return Path(f"/proc/{pid}/cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace").strip() or "(no command line)"
     except OSError:
-        return "(ended meanwhile)"
+        return None

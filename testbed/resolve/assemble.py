@@ -66,7 +66,7 @@ def resolve(topology: Topology) -> Resolved:
         top_level_servers=world.TOP_LEVEL_SERVERS,
         route53_servers=world.ROUTE53_SERVERS,
         load_balancer_names=tuple(
-            (balancer.id, names.load_balancer_name(topology.account, _region_of(balancer.subnets[0], references), balancer)) for balancer in topology.of(LoadBalancer)
+            (balancer.id, names.load_balancer_name(topology.account, _region_of(balancer.enabled_subnets[0], references), balancer)) for balancer in topology.of(LoadBalancer)
         ),
         sites=sites,
         vpn_connections=vpn_connections.vpn_connections(references, regions, sites, (each.public_address for interface in interfaces for each in interface.mapped if each.public_address is not None)),

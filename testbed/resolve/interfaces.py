@@ -2,8 +2,8 @@
 
     NetworkInterface           its own id, attached to its instance as eth1, eth2 … (without an instance: it only keeps its address)
     Instance, NatGateway       eni-<id>, eth0
-    LoadBalancer               eni-<id>-<zone letter> in each of its subnets, one node each
-    VpcEndpoint (interface)    eni-<id>-<zone letter> in each of its subnets, one node each
+    LoadBalancer               eni-<id>-<zone letter> in each of its subnets, one node each; after n scalings eni-<id>-<zone letter>-<n>, hence with other addresses
+    VpcEndpoint (interface)    eni-<id>-<zone letter> in each of its subnets, one node each; of a Gateway Load Balancer eni-<id>
     NetworkFirewall            eni-<id>-<zone letter> in each of its subnets, one node each
     ResolverEndpoint           eni-<id>-<number> for each of its addresses, one node each
     DBInstance                 eni-<id> in the subnet of its zone, or in the first of its group
@@ -23,7 +23,7 @@ from ipaddress import IPv4Address, IPv4Network
 from testbed.model.connection_tracking import DEFAULT_TIMEOUTS, ConnectionTrackingSpecification
 from testbed.model.db_instance import DBInstance
 from testbed.model.instance import Instance
-from testbed.model.load_balancer import NETWORK, LoadBalancer
+from testbed.model.load_balancer import GATEWAY, NETWORK, LoadBalancer
 from testbed.model.nat_gateway import NatGateway
 from testbed.model.network_firewall import NetworkFirewall
 from testbed.model.network_interface import NetworkInterface
@@ -160,19 +160,20 @@ def _attached(references: References) -> Iterator[Wanted]:
 
 def _of_load_balancers(references: References) -> Iterator[Wanted]:
     for balancer in references.topology.of(LoadBalancer):
-        for subnet_id in balancer.subnets:
+        for subnet_id in balancer.enabled_subnets:
             subnet = references.get(Subnet, subnet_id)
             if subnet is not None:
-                node = f"{balancer.id}-{zone_letter(subnet)}"
+                node, mapping = f"{balancer.id}-{zone_letter(subnet)}", balancer.mapping(subnet_id)
                 yield Wanted(
-                    id=f"eni-{node}", owner=balancer.id, owner_kind=OwnerKind.LOAD_BALANCER, node=node, device="eth0", subnet=subnet,
+                    id=f"eni-{node}{f'-{balancer.scalings}' if balancer.scalings else ''}", owner=balancer.id, owner_kind=OwnerKind.LOAD_BALANCER, node=node, device="eth0", subnet=subnet,
                     security_groups=_groups_of(balancer, subnet, references), named_by=balancer.id,
+                    explicit=_explicit(mapping.private_ipv4_address), allocations=() if mapping.allocation_id is None else (mapping.allocation_id,),
                 )  # fmt: skip
 
 
 def _groups_of(balancer: LoadBalancer, subnet: Subnet, references: References) -> tuple[str, ...]:
-    """A network balancer made without groups has none (ELB user guide, "Update the security groups for your NLB"; documented)."""
-    return () if balancer.type == NETWORK and not balancer.security_groups else groups_in_force(balancer.security_groups, subnet, references)
+    """A network balancer made without groups has none (ELB user guide, "Update the security groups for your NLB"; documented), a gateway balancer never has any."""
+    return () if balancer.type in (NETWORK, GATEWAY) and not balancer.security_groups else groups_in_force(balancer.security_groups, subnet, references)
 
 
 def _of_nat_gateways(references: References) -> Iterator[Wanted]:
@@ -202,10 +203,11 @@ def _of_vpc_endpoints(references: References) -> Iterator[Wanted]:
         for subnet_id in endpoint.subnet_ids:
             subnet = references.get(Subnet, subnet_id)
             if subnet is not None and not endpoint.is_gateway:
-                node = f"{endpoint.id}-{zone_letter(subnet)}"
+                inspects = endpoint.is_gateway_load_balancer  # its interface takes what is for others, and has no groups
+                node = endpoint.id if inspects else f"{endpoint.id}-{zone_letter(subnet)}"
                 yield Wanted(
-                    id=f"eni-{node}", owner=endpoint.id, owner_kind=OwnerKind.VPC_ENDPOINT, node=node, device="eth0", subnet=subnet,
-                    security_groups=groups_in_force(endpoint.security_group_ids, subnet, references), named_by=endpoint.id,
+                    id=f"eni-{node}", owner=endpoint.id, owner_kind=OwnerKind.VPC_ENDPOINT, node=node, device="eth0", subnet=subnet, source_dest_check=not inspects,
+                    security_groups=() if inspects else groups_in_force(endpoint.security_group_ids, subnet, references), named_by=endpoint.id,
                 )  # fmt: skip
 
 

@@ -1,7 +1,7 @@
-"""DNS names that AWS makes: of load balancers, distributions, DB instances and instances.
+"""Names that AWS makes: DNS names of load balancers, distributions, DB instances and instances, and what of ARNs is not the user's own.
 
 The part that AWS draws at random is a hash of account, Region and id here, so that a topology always gets the same names.
-Source: ELB user guide, "Application Load Balancers"; CloudFront developer guide, "Values that you specify"; RDS user guide, "Finding the connection information" (forms documented).
+Source: ELB user guide, "Application Load Balancers"; "Access logs for your Application Load Balancer"; CloudFront developer guide, "Values that you specify"; RDS user guide, "Finding the connection information" (forms documented).
 """
 
 from __future__ import annotations
@@ -28,6 +28,22 @@ def distribution_name(account: str, distribution_id: str) -> str:
 def database_endpoint(account: str, region: str, database_id: str) -> str:
     """``shop-db.123456789abc.eu-west-1.rds.amazonaws.com``; the middle part belongs to account and Region, not to the database."""
     return f"{database_id}.{_letters(_digest(account, region, 'rds'), 12)}.{region}.rds.amazonaws.com"
+
+
+def load_balancer_resource(account: str, region: str, balancer_id: str) -> str:
+    """``app/alb-shop/50dc6c495c0c9188``: the end of an application balancer's ARN."""
+    return f"app/{balancer_id}/{_digest(account, region, balancer_id).hex()[:16]}"
+
+
+def target_group_arn(account: str, region: str, group_id: str) -> str:
+    """``arn:aws:elasticloadbalancing:eu-west-1:111122223333:targetgroup/tg-web/73e2d6bc24d8a067``."""
+    return f"arn:aws:elasticloadbalancing:{region}:{account}:targetgroup/{group_id}/{_digest(account, region, group_id).hex()[:16]}"
+
+
+def certificate_arn(account: str, region: str, host_name: str) -> str:
+    """``arn:aws:acm:eu-west-1:111122223333:certificate/12345678-1234-1234-1234-123456789012``."""
+    digest = _digest(account, region, "certificate", host_name).hex()
+    return f"arn:aws:acm:{region}:{account}:certificate/{digest[:8]}-{digest[8:12]}-{digest[12:16]}-{digest[16:20]}-{digest[20:]}"
 
 
 def public_host_name(region: str, address: IPv4Address) -> str:

@@ -14,7 +14,8 @@ from testbed.model.elastic_ip import ElasticIp
 from testbed.model.instance import Instance
 from testbed.model.load_balancer import LoadBalancer
 from testbed.model.nat_gateway import NatGateway
-from testbed.resolve.interfaces import Wanted, hashed
+from testbed.model.subnet import Subnet
+from testbed.resolve.interfaces import Wanted, hashed, zone_letter
 from testbed.resolve.references import References
 from testbed.resolve.resolved import OwnerKind, ResolvedRegion
 
@@ -31,10 +32,15 @@ class PublicAddress:
 
 
 def interface_of_allocation(elastic_ip: ElasticIp, references: References) -> str | None:
-    """The id of the interface that an allocation is associated with: a NAT gateway's, an instance's primary one, or the one named."""
+    """The id of the interface that an allocation is associated with: a NAT gateway's, a network balancer's node's, an instance's primary one, or the one named."""
     for gateway in references.topology.of(NatGateway):
         if elastic_ip.id in gateway.allocations:
             return f"eni-{gateway.id}"
+    for balancer in references.topology.of(LoadBalancer):
+        for mapping in balancer.subnet_mappings:
+            subnet = references.get(Subnet, mapping.subnet_id)
+            if subnet is not None and mapping.allocation_id == elastic_ip.id:
+                return f"eni-{balancer.id}-{zone_letter(subnet)}"
     return f"eni-{elastic_ip.instance_id}" if elastic_ip.instance_id is not None else elastic_ip.network_interface_id
 
 
@@ -51,7 +57,7 @@ def wants_automatic_address(interface: Wanted, references: References) -> bool:
     """Whether AWS gives the interface a public address by itself: instances by their own setting or the subnet's, nodes of internet-facing balancers."""
     owner = references.named(interface.owner)
     if isinstance(owner, LoadBalancer):
-        return owner.scheme == "internet-facing"
+        return owner.is_internet_facing
     if isinstance(owner, Instance) and interface.id == f"eni-{owner.id}":  # only the primary interface, and only at launch
         return interface.subnet.map_public_ip_on_launch if owner.associate_public_ip_address is None else owner.associate_public_ip_address
     return False

@@ -107,7 +107,7 @@ def _candidates(table: RouteTable, vpc: Vpc, public_interfaces: Collection[str],
             yield EffectiveRoute(destination=block, target_kind=TargetKind.LOCAL, target=vpc.id, origin=f"{table.id} {block} -> local")
     for route in (*table.routes, *_of_gateway_endpoints(table, references)):
         kind, target, name = _target(route, references)
-        if table.gateway_associations and route.vpc_endpoint_id is None and target not in public_interfaces:  # what comes from an internet gateway reaches only what it could reach by itself
+        if table.gateway_associations and target not in public_interfaces and route.vpc_endpoint_id is None:  # what comes from an internet gateway reaches only what it could reach by itself
             kind = TargetKind.BLACKHOLE
         note = " (blackhole)" if kind is TargetKind.BLACKHOLE else ""
         if route.destination_cidr_block is not None:
@@ -149,7 +149,9 @@ def _target(route: Route, references: References) -> tuple[TargetKind, str, str]
         return TargetKind.BLACKHOLE, "", next(iter(route.targets()), "")
     if (peering := references.get(VpcPeeringConnection, route.vpc_peering_connection_id)) is not None:
         return TargetKind.VPC_PEERING_CONNECTION if peering.accepted else TargetKind.BLACKHOLE, peering.id, peering.id
-    if route.vpc_endpoint_id is not None:
+    if (inspecting := references.get(VpcEndpoint, route.vpc_endpoint_id)) is not None:
+        return TargetKind.NETWORK_INTERFACE, f"eni-{inspecting.id}", inspecting.id
+    if route.vpc_endpoint_id is not None:  # a firewall's
         return TargetKind.NETWORK_INTERFACE, f"eni-{route.vpc_endpoint_id.removeprefix('vpce-')}", route.vpc_endpoint_id
     if route.transit_gateway_id is not None:
         return TargetKind.TRANSIT_GATEWAY, route.transit_gateway_id, route.transit_gateway_id

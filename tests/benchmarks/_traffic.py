@@ -40,12 +40,15 @@ _fork = multiprocessing.get_context("fork")
 
 
 class Way:
-    """The way from instance `source` to instance `sink` of a running lab. As a context it has processes in the sink that accept and that echo."""
+    """The way from instance `source` to instance `sink` of a running lab. As a context it has processes in the sink that accept and that echo.
+
+    `peer_address` is what the source calls: the sink's own address, or one that leads to it."""
 
     def __init__(self, lab: Lab, source: str, sink: str) -> None:
         self.lab, self.source, self.sink = lab, source, sink
         self.source_end, self.sink_end = _own_end(lab, source), _own_end(lab, sink)
         self.source_address, self.sink_address = (str(end.addresses[0].ip) for end in (self.source_end, self.sink_end))
+        self.peer_address = self.sink_address
 
     def __enter__(self) -> Way:
         listener = self.lab.socket(self.sink, socket.AF_INET, socket.SOCK_STREAM)
@@ -72,7 +75,7 @@ def throughput_gbit_s(way: Way) -> float:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listener.bind((way.sink_address, POURING))
         listener.listen(1)
-        sender.connect((way.sink_address, POURING))
+        sender.connect((way.peer_address, POURING))
         receiver, _ = listener.accept()
         process = _fork.Process(target=_pour, args=(sender,), daemon=True)
         process.start()
@@ -91,7 +94,7 @@ def packets_per_s(way: Way) -> float:
     with way.lab.socket(way.source, socket.AF_INET, socket.SOCK_DGRAM) as near, way.lab.socket(way.sink, socket.AF_INET, socket.SOCK_DGRAM) as far:
         near.bind((way.source_address, 0))
         far.bind((way.sink_address, FLOODED))
-        near.connect((way.sink_address, FLOODED))
+        near.connect((way.peer_address, FLOODED))
         far.connect(near.getsockname())
         for one, other in ((near, far), (far, near), (near, far)):
             other.settimeout(LONGEST_WAIT_S)
@@ -112,7 +115,7 @@ def packets_per_s(way: Way) -> float:
 
 def flows_per_s(way: Way) -> float:
     """TCP connections made and reset one after the other."""
-    peer = (way.sink_address, LISTENING)
+    peer = (way.peer_address, LISTENING)
     with syscalls.network_namespace(way.lab.node(way.source).namespace.descriptor):
         began = time.thread_time()
         for _ in range(FLOWS):
@@ -127,7 +130,7 @@ def round_trip_us(way: Way) -> float:
     """There and back, from process to process and on one flow."""
     times = []
     with way.lab.socket(way.source, socket.AF_INET, socket.SOCK_DGRAM) as sock:
-        sock.connect((way.sink_address, ECHOING))
+        sock.connect((way.peer_address, ECHOING))
         sock.settimeout(LONGEST_WAIT_S)
         for _ in range(TRIPS):
             began = time.perf_counter_ns()

@@ -162,7 +162,8 @@ class TestPairs:
     """Another Region, and two peers with one range."""
 
     def test_another_region_is_farther_away(self, lab):
-        assert lab["hub"].ping("near").rtt_ms < 4 < lab["hub"].ping("far").rtt_ms, "464 km to London"
+        near_ms, far_ms = (min(lab["hub"].ping(end).rtt_ms for _ in range(8)) for end in ("near", "far"))
+        assert near_ms < 4 < far_ms, "464 km to London"
 
     def test_between_regions_8500_bytes_are_the_most(self, lab):
         assert lab["hub"].run("ping", "-c1", "-W1", "-M", "do", "-s", str(8500 - 28), str(lab["far"].address)).ok

@@ -215,7 +215,7 @@ def test_the_tests_come_after_the_linters_and_alone_where_options_name_some(mach
     machine.setup("install")
     machine.setup("test")
     machine.setup("test", "tests/unit", "-x")
-    assert machine.calls[2:] == ["-m ruff check", "-m mypy", "-m pytest", "-m pytest tests/unit -x"]
+    assert machine.calls[2:] == ["-m ruff check", "-m mypy", "-m pytest -n auto --dist loadfile", "-m pytest tests/unit -x"]
 
 
 def test_an_unknown_word_prints_the_usage(machine):

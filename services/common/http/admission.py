@@ -13,12 +13,16 @@ from services.common.http.head import Headers, RequestHead
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ServerSettings:
-    """Limits in bytes, AWS's for an ALB ("Quotas for your Application Load Balancers"); `idle_timeout_s` is already scaled."""
+    """Limits in bytes, AWS's for an ALB ("Quotas for your Application Load Balancers"); `idle_timeout_s` is already scaled.
+
+    `both_lengths`: a request with Content-Length and Transfer-Encoding is taken, and its chunks count; else it is 400.
+    """
 
     idle_timeout_s: float = 60.0
     request_line_bytes: int = 16 * 1024
     header_bytes: int = 16 * 1024
     headers_bytes: int = 64 * 1024
+    both_lengths: bool = False
 
 
 class Refused(Exception):
@@ -43,7 +47,7 @@ def check_limits(url: bytes, headers: Headers, settings: ServerSettings) -> None
 def check_head(head: RequestHead) -> None:
     """Raises `Refused` for a head that must not reach an application."""
     fields = head.fields
-    if head.version not in ("1.1", "1.0"):
+    if head.version not in ("1.1", "1.0", "2"):
         raise Refused(400 if head.version == "0.9" else 505, f"HTTP/{head.version}")
     coding = fields.get(b"transfer-encoding")
     if coding is not None:
@@ -55,6 +59,8 @@ def check_head(head: RequestHead) -> None:
     if host is None:
         if head.version == "1.1":
             raise Refused(400, "no Host")
+    elif not host and head.version == "2":
+        raise Refused(400, "no authority")
     elif b"," in host or b" " in host or b"/" in host:
         raise Refused(400, "not one Host")
     if head.method == b"CONNECT":

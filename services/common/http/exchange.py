@@ -53,7 +53,8 @@ class Exchange(msgspec.Struct, eq=False):
 
     `head` is the request's; `body` what has arrived of its body before `events` was set and `ended` whether that is all of it.
     `upgrade` says that the client asks for a WebSocket. `received_at` is when the request's first bytes came (``perf_counter`` seconds).
-    `status` is the one sent, 0 before; `finished` that the response is out; `dispatched` is `server`'s; `sent_bytes` counts body bytes.
+    `status` is the one sent, 0 before; `finished` that the response is out; `dispatched` is `server`'s; `sent_bytes` counts body bytes sent, `head_bytes`
+    those of the response's head, `body_bytes` those of the request's body that arrived.
     """
 
     connection: ServerConnection
@@ -68,6 +69,8 @@ class Exchange(msgspec.Struct, eq=False):
     upgrade: bool = False
     status: int = 0
     sent_bytes: int = 0
+    head_bytes: int = 0
+    body_bytes: int = 0
     _chunked: bool = False
     _headless: bool = False
     _started: bool = False
@@ -78,6 +81,12 @@ class Exchange(msgspec.Struct, eq=False):
         return self.connection.peer
 
     @property
+    def received_bytes(self) -> int:
+        """The request's size: its head as it was parsed, and its body."""
+        head = self.head
+        return len(head.method) + len(head.target) + len(b"  HTTP/1.1\r\n\r\n") + sum(len(name) + len(value) + len(b": \r\n") for name, value in head.headers) + self.body_bytes
+
+    @property
     def started(self) -> bool:
         """Whether the response's head was sent."""
         return self._started
@@ -86,8 +95,8 @@ class Exchange(msgspec.Struct, eq=False):
         """Send a whole response. `headers` carry neither framing nor Connection; Date is added if missing."""
         self.start(status, headers, length=len(body), body=body, ended=True, reason=reason)
 
-    def start(self, status: int, headers: Headers, *, length: int | None, body: bytes = b"", ended: bool = False, reason: bytes | None = None, date: bool = True) -> None:
-        """Send the response's head and its first body bytes in one write.
+    def start(self, status: int, headers: Headers, *, length: int | None, body: bytes = b"", ended: bool = False, reason: bytes | None = None, date: bool = True, lines: bytes = b"") -> None:
+        """Send the response's head and its first body bytes in one write. `lines` are more fields, on the wire's form, each with its end.
 
         `length` is the whole body's in bytes, None if not known. For HEAD and 304 it is what Content-Length would have said; no body is sent whatever is given.
         `date` False: `headers` have a Date already.
@@ -97,20 +106,20 @@ class Exchange(msgspec.Struct, eq=False):
         self.status = status
         if connection.transport.is_closing():
             return
-        lines = headers.copy()
+        fields = headers.copy()
         self._headless = head.method == b"HEAD" or status in BODILESS_STATUSES
         if length is not None:
             if status != 204:
-                lines.append((b"Content-Length", b"%d" % length))
+                fields.append((b"Content-Length", b"%d" % length))
         elif not self._headless:
             if head.version == "1.1":
                 self._chunked = True
-                lines.append((b"Transfer-Encoding", b"chunked"))
+                fields.append((b"Transfer-Encoding", b"chunked"))
             else:
                 self.keep_alive = False
         if date:
-            lines.append((b"Date", DATE.at(time.time())))
-        self._send(b"HTTP/1.1 %d %b\r\n%b" % (status, reason_phrase(status) if reason is None else reason, field_lines(lines)), body, ended)
+            fields.append((b"Date", DATE.at(time.time())))
+        self._send(b"HTTP/1.1 %d %b\r\n%b%b" % (status, reason_phrase(status) if reason is None else reason, field_lines(fields), lines), body, ended)
 
     def pass_on(self, status: int, head_lines: bytes, body: bytes = b"", ended: bool = False) -> None:
         """Send a response of known length whose head, but for Connection, is on the wire's form already: `head_lines`, from the status line on."""
@@ -126,6 +135,7 @@ class Exchange(msgspec.Struct, eq=False):
         if connection.last:
             self.keep_alive = False
         data = head_lines + (_KEEP_ALIVE if self.keep_alive else _CLOSE)
+        self.head_bytes = len(data)
         if self._chunked or self._headless:
             data += self._framed(body, ended)
         elif body:

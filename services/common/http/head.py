@@ -50,7 +50,7 @@ def tokens(value: bytes) -> frozenset[bytes]:
 
 
 class RequestHead(msgspec.Struct):
-    """A request's head. `target` is as sent (``/path?query``, absolute-form or ``*``), `version` is ``1.0`` or ``1.1``.
+    """A request's head. `target` is as sent (``/path?query``, absolute-form or ``*``), `version` is ``1.0``, ``1.1`` or ``2``.
 
     `repeatable` is shared by the heads of a connection that have the same fields, byte for byte.
     """
@@ -76,6 +76,12 @@ class ResponseHead(msgspec.Struct):
     fields: dict[bytes, bytes]
     content_length: int | None
     passed_on: bytes | None = None
+
+
+def content_length(head: RequestHead) -> int | None:
+    """A request's Content-Length; repeated with one value it counts once (RFC 9110 section 8.6), and the parser refused differing ones."""
+    value = head.fields.get(b"content-length")
+    return None if value is None else int(value.partition(b",")[0])
 
 
 def end_to_end(headers: Headers, fields: dict[bytes, bytes], gone: frozenset[bytes] = HOP_BY_HOP) -> Headers:

@@ -9,17 +9,18 @@ at hand are parsed, so that a short request comes whole (`Exchange.body`, `Excha
                 └─ malformed, limits, unsupported ─▶ what came before is answered first, then `application.refuse`, then the end
 
 Framing is decided here, in both directions; applications never see Content-Length's and Transfer-Encoding's work:
-- a request with both, or with differing lengths, is 400; a transfer coding other than ``chunked`` is 501; a version other than 1.0 and 1.1 is 505;
+- a request with both is 400 unless the settings take it (then its chunks count), one with differing lengths always; a transfer coding other than ``chunked`` is 501; a version other than 1.0 and 1.1 is 505;
 - a response of unknown length is chunked to HTTP/1.1 clients and ends with the connection for HTTP/1.0;
 - HEAD, 204 and 304 have no body; ``Expect: 100-continue`` is answered when the request's turn comes.
 
 Invariants: a request on which parsing failed is never handed over unless its head was sound and some of its body had been streamed already;
-bytes after an error are never parsed. NOT MODELLED: HTTP/2; trailers (dropped); methods that llhttp does not know (400).
+bytes after an error are never parsed. HTTP/2 is `http2`'s. NOT MODELLED: trailers (dropped); methods that llhttp does not know (400).
 """
 
 from __future__ import annotations
 
 import asyncio
+import random
 import time
 from collections import deque
 from collections.abc import Callable
@@ -33,6 +34,7 @@ from services.common.http.exchange import DATE, Application, Exchange
 from services.common.http.head import Headers, RequestHead, fields_of, reason_phrase, serialise
 from services.common.http.outbox import Outbox
 from services.common.http.repeat import Repeatable, repeatable
+from services.common.http.transport import endpoint, server_name_of, tls_of
 
 WAITING_BODY_BYTES = 64 * 1024
 WAITING_REQUESTS = 16
@@ -40,12 +42,12 @@ _CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 
 
 class ServerConnection(asyncio.Protocol):
-    """One client's connection. `peer` and `local` are ``address:port``, `peer_address` is the address alone; `opened_at` is ``perf_counter`` seconds; `last` set: close after the next response. With an `outbox`, `write` gathers."""
+    """One client's connection. `peer` and `local` are ``address:port``, `peer_address` is the address alone; `opened_at` is ``perf_counter`` seconds; `last` set: close after the next response; `id` is random, for logs. With an `outbox`, `write` gathers."""
 
     __slots__ = (
         "_application", "_begun", "_begun_at", "_deadline", "_deaf", "_feed_bytes", "_head_bytes", "_headers", "_held", "_incoming", "_now",
         "_on_lost", "_outbox", "_parser", "_parts", "_pipeline", "_reading_paused", "_refusal", "_repeatable", "_resumed_body", "_settings",
-        "_tunnel", "_url", "advancing", "last", "local", "opened_at", "peer", "peer_address", "transport", "write",
+        "_tunnel", "_url", "advancing", "id", "last", "local", "opened_at", "peer", "peer_address", "transport", "write",
     )  # fmt: skip
 
     def __init__(self, application: Application, settings: ServerSettings, on_lost: Callable[[ServerConnection], None] | None = None, outbox: Outbox | None = None) -> None:
@@ -54,13 +56,14 @@ class ServerConnection(asyncio.Protocol):
         self.peer_address = b""
         self.local = ""
         self.last = False
+        self.id = random.getrandbits(128)
         self.opened_at = time.perf_counter()
         self._application = application
         self._settings = settings
         self._on_lost = on_lost
         self._outbox = outbox
         self.write: Callable[[bytes], None]
-        self._parser: Any = httptools.HttpRequestParser(self)
+        self._parser: Any = self._new_parser()
         self._pipeline: deque[Exchange] = deque()
         self._incoming: Exchange | None = None
         self._deadline: Deadline
@@ -81,14 +84,30 @@ class ServerConnection(asyncio.Protocol):
         self._tunnel: Callable[[bytes], None] | None = None
         self._resumed_body = False
 
+    def _new_parser(self) -> Any:
+        parser = httptools.HttpRequestParser(self)
+        if self._settings.both_lengths:
+            parser.set_dangerous_leniencies(lenient_chunked_length=True)
+        return parser
+
+    @property
+    def tls(self) -> tuple[bytes, bytes] | None:
+        """The TLS version and cipher suite of the connection, by OpenSSL's names (``TLSv1.3``); None without TLS."""
+        return tls_of(self.transport)
+
+    @property
+    def server_name(self) -> str | None:
+        """The name that the client asked for by SNI, where the listener's callback has noted it (`note_server_name`)."""
+        return server_name_of(self.transport)
+
     # -- asyncio.Protocol
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self.transport = transport  # type: ignore[assignment]
         self.write = self.transport.write if self._outbox is None else self._outbox.writer(self.transport)
-        self.peer = _endpoint(transport.get_extra_info("peername"))
+        self.peer = endpoint(transport.get_extra_info("peername"))
         self.peer_address = self.peer.rpartition(":")[0].encode()
-        self.local = _endpoint(transport.get_extra_info("sockname"))
+        self.local = endpoint(transport.get_extra_info("sockname"))
         self._deadline = Deadline(self._settings.idle_timeout_s, self._idle)
 
     def connection_lost(self, error: Exception | None) -> None:
@@ -225,11 +244,6 @@ class ServerConnection(asyncio.Protocol):
         if not self._pipeline and not self._begun and not self.transport.is_closing():
             self.close()
 
-    @property
-    def idle(self) -> bool:
-        """Whether no request is in progress."""
-        return not self._pipeline
-
     # -- parsing
 
     def _parse(self, data: bytes) -> None:
@@ -262,15 +276,16 @@ class ServerConnection(asyncio.Protocol):
 
     def _resume_body(self, exchange: Exchange) -> None:
         """Read the body of a request whose upgrade we ignore: a new parser is told its framing again, without the upgrade."""
-        length = exchange.head.fields.get(b"content-length")
-        framing = b"Transfer-Encoding: chunked" if length is None else b"Content-Length: " + length
+        fields = exchange.head.fields
+        framing = b"Transfer-Encoding: chunked" if b"transfer-encoding" in fields else b"Content-Length: " + fields[b"content-length"].partition(b",")[0]
         self._resumed_body = True
-        self._parser = httptools.HttpRequestParser(self)
+        self._parser = self._new_parser()
         self._parser.feed_data(b"POST / HTTP/1.1\r\nHost: x\r\n" + framing + b"\r\n\r\n")
 
     def _deliver(self, exchange: Exchange, ended: bool) -> None:
         parts, self._parts = self._parts, []
         body = parts[0] if len(parts) == 1 else b"".join(parts)
+        exchange.body_bytes += len(body)
         exchange.ended = ended
         if exchange.finished:
             return  # answered already: what is left of the body is read and forgotten
@@ -381,7 +396,3 @@ class ServerConnection(asyncio.Protocol):
             self._advance()
         else:
             self.close()
-
-
-def _endpoint(name: tuple[str, int] | None) -> str:
-    return f"{name[0]}:{name[1]}" if name else ""

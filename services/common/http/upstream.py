@@ -165,6 +165,10 @@ class UpstreamPool:
     def abort(self) -> None:
         """Close every connection now."""
         self.close()
+        self.cut()
+
+    def cut(self) -> None:
+        """Close every connection now, and go on with new ones."""
         for connection in tuple(self._connections):
             connection.close()
 

@@ -1,6 +1,6 @@
 """Faults of gateway route tables: those that route what enters by an internet gateway.
 
-Targets are `local` and network interfaces, destinations whole blocks of the VPC or of a subnet, never a prefix list.
+Targets are `local`, network interfaces and Gateway Load Balancer endpoints, destinations whole blocks of the VPC or of a subnet, never a prefix list.
 Source: VPC user guide, "Gateway route tables" (documented). That a table serves either gateways or subnets is assumed.
 """
 
@@ -42,6 +42,6 @@ def _table_faults(table: RouteTable, references: References) -> Iterator[Fault]:
         if route.destination_prefix_list_id is not None:
             yield Fault(resource=name, problem="a gateway route table cannot have a prefix list as destination", remedy="use the cidr_block of the VPC or of a subnet")
         if route.gateway_id is not None or route.nat_gateway_id is not None or route.vpc_peering_connection_id is not None:
-            yield Fault(resource=name, problem=f"a gateway route table cannot lead to {route.targets()[0]}", remedy="use a network interface of a middlebox as target, or remove the route")
+            yield Fault(resource=name, problem=f"a gateway route table cannot lead to {route.targets()[0]}", remedy="use a network interface of a middlebox or a Gateway Load Balancer endpoint as target, or remove the route")
         if vpc is not None and any(block not in (*vpc.cidr_blocks, *subnets) for block in destinations(route, references)):
             yield Fault(resource=name, problem="the destination is neither a whole block of the VPC nor of a subnet", remedy="use the cidr_block of the VPC or of a subnet")

@@ -14,23 +14,24 @@ from testbed.model.route_table import BLACKHOLE, RouteTable
 from testbed.model.rule_group import STATEFUL, STATELESS, RuleGroup
 from testbed.model.subnet import Subnet
 from testbed.model.values import Fault, did_you_mean
+from testbed.model.vpc_endpoint import VpcEndpoint
 from testbed.resolve.interfaces import Wanted
 from testbed.resolve.references import References
 
 
 def faults(references: References, _: tuple[Wanted, ...]) -> Iterator[Fault]:
-    """Faults of each firewall and policy, then routes to endpoints that no firewall has."""
+    """Faults of each firewall and policy, then routes to endpoints that nobody has."""
     for firewall in references.topology.of(NetworkFirewall):
         yield from _subnet_faults(firewall, references)
     for policy in references.topology.of(FirewallPolicy):
         yield from _group_faults(policy, policy.stateless_rule_group_references, STATELESS, references)
         yield from _group_faults(policy, policy.stateful_rule_group_references, STATEFUL, references)
         yield from _sid_faults(policy, references)
-    known = sorted(_endpoints(references))
+    known = sorted({*_endpoints(references), *(endpoint.id for endpoint in references.topology.of(VpcEndpoint))})
     for table in references.topology.of(RouteTable):
         for route in table.routes:
             if route.vpc_endpoint_id is not None and route.state != BLACKHOLE and route.vpc_endpoint_id not in known:
-                remedy = did_you_mean(route.vpc_endpoint_id, known) if known else "add a NetworkFirewall; its endpoint in zone a is vpce-<id>-a"
+                remedy = did_you_mean(route.vpc_endpoint_id, known) if known else "add a VpcEndpoint of type GatewayLoadBalancer, or a NetworkFirewall; its endpoint in zone a is vpce-<id>-a"
                 yield Fault(resource=f"{table.id} {route.destination}", problem=f"vpc_endpoint_id {route.vpc_endpoint_id!r} does not exist", remedy=remedy)
 
 

@@ -15,7 +15,7 @@ from testbed.model.firewall_policy import FirewallPolicy
 from testbed.model.hosted_zone import HostedZone
 from testbed.model.instance import Instance, WebApplication
 from testbed.model.internet_gateway import InternetGateway
-from testbed.model.listener import Action, Forward, Listener
+from testbed.model.listener import Action, Listener, target_groups_of
 from testbed.model.load_balancer import LoadBalancer
 from testbed.model.nat_gateway import NatGateway
 from testbed.model.network_acl import NetworkAcl
@@ -29,7 +29,7 @@ from testbed.model.route_table import BLACKHOLE, RouteTable
 from testbed.model.rule_group import RuleGroup
 from testbed.model.security_group import Flow, SecurityGroup, rule_name
 from testbed.model.subnet import Subnet
-from testbed.model.target_group import TargetGroup
+from testbed.model.target_group import ALB, IP, TargetGroup
 from testbed.model.topology import Resource, Topology
 from testbed.model.transit_gateway import TransitGateway
 from testbed.model.transit_gateway_peering_attachment import TransitGatewayPeeringAttachment
@@ -206,6 +206,7 @@ def _of_endpoints(topology: Topology) -> Iterator[Reference]:
         yield from _each(endpoint.id, "security_group_ids", endpoint.security_group_ids, SecurityGroup)
     for service in topology.of(VpcEndpointService):
         yield from _each(service.id, "network_load_balancer_arns", service.network_load_balancer_arns, LoadBalancer)
+        yield from _each(service.id, "gateway_load_balancer_arns", service.gateway_load_balancer_arns, LoadBalancer)
 
 
 def _of_firewalls(topology: Topology) -> Iterator[Reference]:
@@ -258,7 +259,8 @@ def _of_compute(topology: Topology) -> Iterator[Reference]:
 
 def _of_balancing(topology: Topology) -> Iterator[Reference]:
     for balancer in topology.of(LoadBalancer):
-        yield from _each(balancer.id, "subnets", balancer.subnets, Subnet)
+        yield from _each(balancer.id, "subnets", balancer.enabled_subnets, Subnet)
+        yield from _each(balancer.id, "allocation_id", (mapping.allocation_id for mapping in balancer.subnet_mappings if mapping.allocation_id is not None), ElasticIp)
         yield from _each(balancer.id, "security_groups", balancer.security_groups, SecurityGroup)
     for listener in topology.of(Listener):
         yield Reference(listener.id, "load_balancer_arn", listener.load_balancer_arn, LoadBalancer)
@@ -267,8 +269,9 @@ def _of_balancing(topology: Topology) -> Iterator[Reference]:
             yield from _each(f"{listener.id}#{rule.priority}", "target_group_arn", _forwards(rule.actions), TargetGroup)
     for group in topology.of(TargetGroup):
         yield Reference(group.id, "vpc_id", group.vpc_id, Vpc)
-        yield from _each(group.id, "targets", group.targets, Instance)
+        if group.target_type != IP:
+            yield from _each(group.id, "targets", group.targets, LoadBalancer if group.target_type == ALB else Instance)
 
 
 def _forwards(actions: tuple[Action, ...]) -> Iterator[str]:
-    return (action.target_group_arn for action in actions if isinstance(action, Forward))
+    return (each.target_group_arn for action in actions for each in target_groups_of(action))

@@ -18,6 +18,7 @@ from testbed.model.route_table import BLACKHOLE, Route, RouteTable
 from testbed.model.subnet import Subnet
 from testbed.model.values import Fault
 from testbed.model.vpc import Vpc
+from testbed.model.vpc_endpoint import VpcEndpoint
 from testbed.model.vpc_peering_connection import VpcPeeringConnection
 from testbed.model.vpn_gateway import VpnGateway
 from testbed.resolve.faults.network_firewall import vpc_of_endpoint
@@ -37,6 +38,7 @@ def faults(references: References, _: tuple[Wanted, ...]) -> Iterator[Fault]:
         for route in table.routes:
             yield from _target_faults(table, route, references)
             yield from _local_faults(table, route, references)
+            yield from _endpoint_faults(table, route, references)
             yield from _blackhole_faults(table, route, references)
     yield from shared_subnet_faults([(table.id, table.associations) for table in tables], "route table")
     yield from _quota_faults(references)
@@ -83,6 +85,9 @@ def _vpcs_of_targets(route: Route, references: References) -> Iterator[tuple[str
     behind = vpc_of_endpoint(route.vpc_endpoint_id, references)
     if route.vpc_endpoint_id is not None and behind is not None:
         yield route.vpc_endpoint_id, (behind,)
+    endpoint = references.get(VpcEndpoint, route.vpc_endpoint_id)
+    if endpoint is not None:
+        yield endpoint.id, (endpoint.vpc_id,)
     in_subnets = (references.get(NatGateway, route.nat_gateway_id), references.get(NetworkInterface, route.network_interface_id), references.get(Instance, route.instance_id))
     for target in in_subnets:
         subnet = None if target is None else references.get(Subnet, target.subnet_id)
@@ -99,7 +104,7 @@ def destinations(route: Route, references: References) -> tuple[IPv4Network, ...
 
 
 def _local_faults(table: RouteTable, route: Route, references: References) -> Iterator[Fault]:
-    """A route for the VPC's own addresses: a whole block of the VPC or of a subnet, and only to a NAT gateway or a network interface."""
+    """A route for the VPC's own addresses: a whole block of the VPC or of a subnet, and only to a NAT gateway, a network interface or a Gateway Load Balancer endpoint."""
     vpc = references.get(Vpc, table.vpc_id)
     if vpc is None:
         return
@@ -118,7 +123,24 @@ def _local_faults(table: RouteTable, route: Route, references: References) -> It
         for target, noun in ((route.gateway_id, "an internet gateway"), (route.vpc_peering_connection_id, "a VPC peering connection"), (route.transit_gateway_id, "a transit gateway")):
             if target is not None:
                 problem = f"{relation}, but its target is {noun}"
-                yield Fault(resource=name, problem=problem, remedy="use a NAT gateway or a network interface as target, or remove the route")
+                yield Fault(resource=name, problem=problem, remedy="use a NAT gateway, a network interface or a Gateway Load Balancer endpoint as target, or remove the route")
+
+
+def _endpoint_faults(table: RouteTable, route: Route, references: References) -> Iterator[Fault]:
+    """Routes lead to Gateway Load Balancer endpoints, never to interface endpoints; gateway endpoints put in their own. One that leads back to itself would send packets round for ever."""
+    endpoint = references.get(VpcEndpoint, route.vpc_endpoint_id)
+    if endpoint is None:
+        return
+    name = f"{table.id} {route.destination}"
+    if not endpoint.is_gateway_load_balancer:
+        yield Fault(resource=name, problem=f"target {endpoint.id} is no Gateway Load Balancer endpoint", remedy="name one of type GatewayLoadBalancer, or remove the route")
+    served = {subnet.id for subnet in references.topology.of(Subnet) if subnet.id in table.associations or (table.main and subnet.vpc_id == table.vpc_id and not _has_own_table(subnet, references))}
+    if served & set(endpoint.subnet_ids):  # assumed: AWS's guides always give the endpoint a subnet and a table of its own
+        yield Fault(resource=name, problem=f"{endpoint.id} is in a subnet of this table, and would get its own packets back", remedy="give the endpoint's subnet a route table of its own")
+
+
+def _has_own_table(subnet: Subnet, references: References) -> bool:
+    return any(subnet.id in table.associations for table in references.topology.of(RouteTable))
 
 
 def _blackhole_faults(table: RouteTable, route: Route, references: References) -> Iterator[Fault]:

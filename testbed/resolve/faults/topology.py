@@ -57,7 +57,7 @@ def _id_faults(references: References) -> Iterator[Fault]:
 def _node_faults(references: References, interfaces: tuple[Wanted, ...]) -> Iterator[Fault]:
     """Every node is a host name of its own: a balancer's nodes and the internet's must not meet those that a person named."""
     topology = references.topology
-    made = {interface.node: interface.named_by for interface in interfaces if interface.owner is not None and isinstance(references.named(interface.owner), (LoadBalancer, VpcEndpoint))}
+    made = {interface.node: interface.named_by for interface in interfaces if interface.owner not in (None, interface.node) and isinstance(references.named(interface.owner), (LoadBalancer, VpcEndpoint))}
     made |= {f"edge-{code.lower()}": "internet" for code in world.edge_locations(topology)}
     made |= {f"{kind}-{world.slug(city)}": "internet" for city in CITIES for kind in ("city", "resolver")}
     made |= {f"services-{region}": "internet" for region in REGIONS}

@@ -10,7 +10,7 @@ from collections import Counter
 from collections.abc import Iterator
 
 from testbed.model.bucket import Bucket
-from testbed.model.load_balancer import LoadBalancer
+from testbed.model.load_balancer import GATEWAY, NETWORK, LoadBalancer
 from testbed.model.route_table import RouteTable
 from testbed.model.security_group import SecurityGroup
 from testbed.model.subnet import Subnet
@@ -66,6 +66,9 @@ def _provider_faults(endpoint: VpcEndpoint, subnets: list[Subnet], references: R
     if service is None:
         yield Fault(resource=endpoint.id, problem=f"service_name names {endpoint.provider_service!r}, which does not exist", remedy="add a VpcEndpointService with this id")
         return
+    if endpoint.is_gateway_load_balancer != bool(service.gateway_load_balancer_arns):
+        kind = "GatewayLoadBalancer" if service.gateway_load_balancer_arns else "Interface"
+        yield Fault(resource=endpoint.id, problem=f"a {endpoint.vpc_endpoint_type} endpoint for {service.id}", remedy=f'use vpc_endpoint_type="{kind}"')
     if endpoint.private_dns_enabled and service.private_dns_name is None:
         yield Fault(resource=endpoint.id, problem=f"private DNS, but {service.id} has no private_dns_name", remedy=f"give {service.id} one, or set private_dns_enabled=False")
     offered = {subnet.availability_zone for balancer in _balancers(service, references) for subnet in _subnets(balancer, references)}
@@ -93,16 +96,17 @@ def _service_faults(references: References) -> Iterator[Fault]:
     users: dict[str, str] = {}
     for service in references.topology.of(VpcEndpointService):
         for balancer in _balancers(service, references):
-            if balancer.type != "network":
-                yield Fault(resource=service.id, problem=f"{balancer.id} is no Network Load Balancer", remedy='name a LoadBalancer with type="network"')
+            wanted, noun = (GATEWAY, "Gateway") if balancer.id in service.gateway_load_balancer_arns else (NETWORK, "Network")
+            if balancer.type != wanted:
+                yield Fault(resource=service.id, problem=f"{balancer.id} is no {noun} Load Balancer", remedy=f'name a LoadBalancer with type="{wanted}"')
             first = users.setdefault(balancer.id, service.id)
             if first != service.id:
-                yield Fault(resource=service.id, problem=f"{balancer.id} serves {first} already", remedy="a Network Load Balancer belongs to one endpoint service: make another")
+                yield Fault(resource=service.id, problem=f"{balancer.id} serves {first} already", remedy="a load balancer belongs to one endpoint service: make another")
 
 
 def _balancers(service: VpcEndpointService, references: References) -> list[LoadBalancer]:
-    return [balancer for balancer_id in service.network_load_balancer_arns if (balancer := references.get(LoadBalancer, balancer_id)) is not None]
+    return [balancer for balancer_id in (*service.network_load_balancer_arns, *service.gateway_load_balancer_arns) if (balancer := references.get(LoadBalancer, balancer_id)) is not None]
 
 
 def _subnets(balancer: LoadBalancer, references: References) -> list[Subnet]:
-    return [subnet for subnet_id in balancer.subnets if (subnet := references.get(Subnet, subnet_id)) is not None]
+    return [subnet for subnet_id in balancer.enabled_subnets if (subnet := references.get(Subnet, subnet_id)) is not None]

@@ -5,8 +5,7 @@ from ipaddress import IPv4Network
 
 import pytest
 
-from testbed.compile import compile_plan
-from testbed.compile.vpc_peering_connection import return_table
+from testbed.compile import compile_plan, fabric, return_path
 from testbed.model import RouteTable, Vpc, VpcPeeringConnection
 from testbed.plan import RouteType
 from testbed.plan.marks import FIRST_RETURN_TABLE, ROUTE_TABLE_MASK
@@ -56,7 +55,7 @@ def test_the_return_table_of_a_peering_stays_when_others_come():
     more = (*topology.resources, RouteTable(id="rtb-0", vpc_id="vpc-c"), Vpc(id="vpc-d", region="eu-west-1", cidr_block="10.3.0.0/16"), VpcPeeringConnection(id="pcx-0", vpc_id="vpc-c", peer_vpc_id="vpc-d"))
     grown = replace(topology, resources=more)
     (connection,) = (each for each in topology.of(VpcPeeringConnection) if each.id == "pcx-ac")
-    numbers = {return_table("vpc-c", connection, resolve(each)) for each in (topology, grown)}
+    numbers = {return_path.kernel_table("vpc-c", connection.id, resolve(each)) - fabric.FIRST_TABLE for each in (topology, grown)}
     assert len(numbers) == 1
     assert FIRST_RETURN_TABLE <= numbers.pop() <= ROUTE_TABLE_MASK
 

@@ -1,22 +1,33 @@
 """Faults of balancers, listeners, target groups, databases, zones and distributions."""
 
+from dataclasses import replace
+
+import pytest
+
 from testbed.model import (
+    AuthenticateOidc,
     CacheBehavior,
     CachePolicy,
     DBInstance,
     Distribution,
     FixedResponse,
     Forward,
+    ForwardConfig,
     HostedZone,
+    IdentityProvider,
+    IdentityUser,
     Instance,
+    JwtValidation,
     Listener,
     ListenerRule,
     LoadBalancer,
     Origin,
     RecordSet,
     Redirect,
+    RewriteConfig,
     Subnet,
     TargetGroup,
+    TargetGroupTuple,
     WebApplication,
 )
 from testbed.resolve import resolve
@@ -80,7 +91,7 @@ def test_an_http_listener_with_certificates_is_told():
 
 
 def test_an_unknown_listener_protocol_is_told():
-    assert told(small("listener", protocol="UDP")) == [("listener", "protocol 'UDP' is not one of the allowed values")]
+    assert told(small("listener", protocol="SCTP")) == [("listener", "protocol 'SCTP' is not one of the allowed values")]
 
 
 def test_a_listener_without_default_action_is_told():
@@ -277,3 +288,92 @@ def test_a_database_on_a_port_that_rds_refuses_is_told():
     assert told(DBInstance(id="db-x", db_name="x", master_username="x", master_user_password="correct-horse", port=80, db_subnet_group=("sub-a", "sub-b"))) == [
         ("db-x", "port 80 is out of bounds"),
     ]
+
+
+@pytest.mark.parametrize(
+    ("attributes", "problem"),
+    [
+        ({"slow_start_duration_seconds": 30, "load_balancing_algorithm_type": "weighted_random"}, "slow start with the algorithm weighted_random"),
+        ({"slow_start_duration_seconds": 10}, "slow_start_duration_seconds 10 is out of bounds"),
+        ({"load_balancing_algorithm_anomaly_mitigation": True}, "anomaly mitigation with the algorithm round_robin"),
+        ({"stickiness_enabled": True, "load_balancing_algorithm_type": "weighted_random"}, "stickiness with the algorithm weighted_random"),
+        ({"stickiness_enabled": True, "load_balancing_cross_zone_enabled": False}, "stickiness in a target group with cross-zone load balancing off"),
+        ({"stickiness_enabled": True, "stickiness_type": "app_cookie", "stickiness_app_cookie_cookie_name": "AWSALB2"}, "stickiness by the application cookie 'AWSALB2'"),
+        ({"unhealthy_state_routing_minimum_healthy_targets_count": 0}, "unhealthy_state_routing_minimum_healthy_targets_count is below 1"),
+    ],
+)
+def test_attributes_of_a_target_group_that_do_not_go_together_are_told(attributes: dict[str, object], problem: str):
+    assert told(small("tg", **attributes)) == [("tg", problem)]
+
+
+@pytest.mark.parametrize(
+    ("conditions", "problem"),
+    [
+        ({"path_pattern_regex": ("/(",)}, "'/(' is no regular expression: missing ), unterminated subpattern at position 1"),
+        ({"path_pattern": ("api/*",)}, "path_pattern 'api/*' matches no path: paths begin with a slash"),
+        ({"http_request_method": ("get",)}, "http_request_method 'get'"),
+        ({"query_string": tuple(("v", str(n)) for n in range(6))}, "6 condition values, and the quota is 5 a rule"),
+        ({}, "the rule has no condition"),
+    ],
+)
+def test_conditions_that_can_never_hold_or_are_too_many_are_told(conditions: dict[str, object], problem: str):
+    rule = ListenerRule(priority=5, actions=(Forward(target_group_arn="tg"),), **conditions)
+    assert told(small("listener", rules=(rule,))) == [("listener#5", problem)]
+
+
+def test_a_weighted_forward_names_one_to_five_groups_with_weights_to_999():
+    many = ForwardConfig(target_groups=(TargetGroupTuple(target_group_arn="tg", weight=1000),) * 6, target_group_stickiness_duration_seconds=0)
+    assert {problem for _, problem in told(small("listener", default_actions=(many,)))} == {
+        "6 target groups in an action", "weight of tg 1000 is out of bounds", "target_group_stickiness_duration_seconds 0 is out of bounds",
+    }  # fmt: skip
+
+
+LOGIN = AuthenticateOidc(
+    issuer="https://login.example.com", authorization_endpoint="https://login.example.com/authorize", token_endpoint="https://login.example.com/token",
+    user_info_endpoint="https://login.example.com/userinfo", client_id="shop", client_secret="hush",
+)  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("fields", "problem"),
+    [
+        ({"default_actions": (LOGIN, *OK), "protocol": "HTTP", "certificates": ()}, "users log in over HTTP"),
+        ({"default_actions": (LOGIN,)}, "0 actions"),
+        ({"default_actions": (*OK, LOGIN)}, "a login that is not alone before the action"),
+        ({"default_actions": (LOGIN, LOGIN, *OK)}, "a login that is not alone before the action"),
+        ({"default_actions": (replace(LOGIN, token_endpoint="http://x"), *OK)}, "token_endpoint 'http://x'"),
+        ({"default_actions": (replace(LOGIN, on_unauthenticated_request="ask"), *OK)}, "on_unauthenticated_request 'ask' is not one of the allowed values"),
+        ({"mutual_authentication": "passthrough"}, "mutual_authentication 'passthrough' is not one of the allowed values"),
+        ({"mutual_authentication": "verify", "protocol": "HTTP", "certificates": ()}, "mutual authentication without TLS"),
+        ({"response_headers": (("x_powered_by", "me"),)}, "response header 'x_powered_by'"),
+        ({"response_headers": (("x_frame_options", "a\r\nb"),)}, "the value of response header x_frame_options"),
+        ({"rules": (rule(1, url_rewrite=RewriteConfig(regex="(", replace="")),)}, "'(' is no regular expression: missing ), unterminated subpattern at position 0"),
+        ({"rules": (rule(1, host_header_rewrite=RewriteConfig(regex="a", replace="$1")),)}, "'$1' names a group that 'a' has not"),
+    ],
+)
+def test_what_a_listener_cannot_do_is_told(fields: dict[str, object], problem: str):
+    https = {"protocol": "HTTPS", "certificates": ("shop.example.com",), **fields}
+    assert problem in [text for _, text in told(small("listener", **https))]
+
+
+def test_a_login_before_an_action_is_no_fault():
+    resolve(topology(small("listener", protocol="HTTPS", certificates=("shop.example.com",), default_actions=(LOGIN, *OK), mutual_authentication="verify")))
+
+
+def test_an_identity_provider_knows_its_users():
+    ada = IdentityUser(username="ada", password="x")
+    provider = IdentityProvider(host_name="login.example.com", client_id="shop", client_secret="hush", users=(ada, ada), auto_login="bob", port=0)
+    assert {text for _, text in told(Instance(id="idp", subnet_id="sub-a", user_data=provider))} == {
+        "user_data port 0 is out of bounds", "2 users of the name ada", "auto_login 'bob' is none of the users",
+    }  # fmt: skip
+
+
+def test_a_zone_may_not_stay_in_dns_longer_than_its_group_is_served():
+    assert [text for _, text in told(small("tg", unhealthy_state_routing_minimum_healthy_targets_count=2))] == ["a zone would leave DNS only after the group routes to unhealthy targets"]
+
+
+def test_a_token_is_validated_by_keys_from_https_on_an_https_listener_alone():
+    wanted = JwtValidation(issuer="https://login.example.com", jwks_endpoint="http://login.example.com/jwks")
+    assert {problem for _, problem in told(small("listener", protocol="HTTP", certificates=(), default_actions=(wanted, *OK)))} == {
+        "users log in over HTTP", "jwks_endpoint 'http://login.example.com/jwks'",
+    }  # fmt: skip

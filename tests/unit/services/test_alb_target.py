@@ -1,21 +1,15 @@
-"""A target's health, whose turn it is, and what a target sees of a request."""
+"""A target's health, and what a target sees of a request."""
 
-from itertools import pairwise
+from typing import Any
 
 import pytest
 
-from services.alb.headers import host_for_target, host_name, target_headers, too_many_addresses, trace
-from services.alb.health import CheckResult, Matcher, State, TargetHealth
-from services.alb.selection import RoundRobin
+from services.alb.config import Attributes, ForwardedFor
+from services.alb.headers import Client, host_for_target, host_name, target_headers, too_many_addresses, trace
+from services.common.health import CheckResult, Matcher, State, TargetHealth
 from services.common.http.head import RequestHead, fields_of
 
 PASS, FAIL = CheckResult(passed=True), CheckResult(passed=False, reason="Target.Timeout")
-
-
-class Stub:
-    def __init__(self, id: str, state: State = State.HEALTHY) -> None:
-        self.id = id
-        self.state = state
 
 
 def after(*results: CheckResult, start: State = State.INITIAL) -> State:
@@ -64,22 +58,6 @@ def test_a_matcher_that_aws_would_not_take_is_refused(text: str):
         Matcher.parse(text)
 
 
-def test_healthy_targets_take_turns():
-    turns = RoundRobin([Stub("a"), Stub("b"), Stub("c", State.UNHEALTHY)])
-    ids = [turns.select().id for _ in range(6)]
-    assert sorted(ids) == ["a", "a", "a", "b", "b", "b"]
-    assert all(first != second for first, second in pairwise(ids))
-
-
-def test_if_none_is_healthy_all_take_turns():
-    turns = RoundRobin([Stub("a", State.UNHEALTHY), Stub("b", State.INITIAL)])
-    assert {turns.select().id for _ in range(2)} == {"a", "b"}
-
-
-def test_only_an_empty_group_has_no_target():
-    assert RoundRobin([]).select() is None
-
-
 def test_a_trace_header_is_made_if_there_is_none():
     made = trace(None, epoch_s=0x5759E988, random_bits=0xBD862E3FE1BE46A994272793)
     assert made.value == b"Root=1-5759e988-bd862e3fe1be46a994272793"
@@ -103,15 +81,44 @@ def test_the_host_is_lower_cased_and_has_a_port_only_on_unusual_listeners():
     assert host_name(b"[2001:DB8::1]:80") == b"[2001:db8::1]"
 
 
-def headers_at_target(*headers: tuple[bytes, bytes]) -> list[tuple[bytes, bytes]]:
+CLIENT = Client(address=b"203.0.113.7", port=b"40000", protocol=b"https", listener_port=b"443", tls=(b"TLSv1.3", b"TLS_AES_128_GCM_SHA256"))
+
+
+def headers_at_target(*headers: tuple[bytes, bytes], **attributes: Any) -> list[tuple[bytes, bytes]]:
     given = list(headers)
-    return target_headers(RequestHead(b"GET", b"/", "1.1", given, fields_of(given)), host=b"h", client=b"203.0.113.7", protocol=b"https", port=b"443")
+    return target_headers(RequestHead(b"GET", b"/", "1.1", given, fields_of(given)), host=b"h", client=CLIENT, attributes=Attributes(**attributes))
 
 
 def test_the_client_is_appended_to_x_forwarded_for():
     assert (b"X-Forwarded-For", b"203.0.113.7") in headers_at_target()
     assert (b"X-Forwarded-For", b"x,198.51.100.1, 203.0.113.7") in headers_at_target((b"x-forwarded-for", b"x,198.51.100.1"))
     assert (b"X-Forwarded-For", b"x, y, 203.0.113.7") in headers_at_target((b"X-Forwarded-For", b"x"), (b"X-Forwarded-For", b"y"))
+
+
+@pytest.mark.parametrize(
+    ("mode", "sent", "kept"),
+    [(ForwardedFor.PRESERVE, b"x, y", [b"x, y"]), (ForwardedFor.PRESERVE, None, []), (ForwardedFor.REMOVE, b"x", []), (ForwardedFor.REMOVE, None, [])],
+)
+def test_x_forwarded_for_may_be_left_or_removed(mode: ForwardedFor, sent: bytes | None, kept: list[bytes]):
+    given = [] if sent is None else [(b"X-Forwarded-For", sent)]
+    assert [value for name, value in headers_at_target(*given, forwarded_for=mode) if name == b"X-Forwarded-For"] == kept
+
+
+def test_the_clients_port_may_be_told():
+    assert (b"X-Forwarded-For", b"x, 203.0.113.7:40000") in headers_at_target((b"X-Forwarded-For", b"x"), client_port=True)
+    assert Client(address=b"2001:db8::1", port=b"1", protocol=b"http", listener_port=b"80").with_port == b"[2001:db8::1]:1"
+
+
+def test_header_names_that_are_not_plain_are_dropped_where_that_is_asked_for():
+    given = ((b"X_Odd", b"1"), (b"X-Plain", b"2"))
+    assert {b"X_Odd", b"X-Plain"} <= {name for name, _ in headers_at_target(*given)}
+    assert b"X_Odd" not in {name for name, _ in headers_at_target(*given, drop_invalid_headers=True)}
+
+
+def test_the_clients_tls_is_told_where_that_is_asked_for_and_never_by_the_client():
+    claim = (b"X-Amzn-TLS-Version", b"TLSv9")
+    assert not any(b"tls" in name.lower() for name, _ in headers_at_target(claim))
+    assert [pair for pair in headers_at_target(claim, tls_headers=True) if b"tls" in pair[0].lower()] == [(b"x-amzn-tls-version", b"TLSv1.3"), (b"x-amzn-tls-cipher-suite", b"TLS_AES_128_GCM_SHA256")]
 
 
 def test_what_a_client_claims_of_its_protocol_is_replaced():

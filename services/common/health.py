@@ -4,7 +4,7 @@
        └──unhealthy_threshold failures in a row──▶ unhealthy
 
 A new target needs one pass only, whatever the threshold. Reasons are AWS's codes.
-Source: ELB user guide, "Health checks for ALB target groups" (documented); that `initial` ends after the unhealthy threshold is assumed.
+Source: ELB user guide, "Health checks for ALB target groups"; likewise for network and gateway balancers (documented); that `initial` ends after the unhealthy threshold is assumed.
 """
 
 from __future__ import annotations

@@ -1,0 +1,1 @@
+"""An appliance behind a Gateway Load Balancer: looks into packets, drops what it was told to, sends the rest back."""

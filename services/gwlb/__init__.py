@@ -1,0 +1,1 @@
+"""Gateway Load Balancer: packets to appliances and back, in GENEVE."""
