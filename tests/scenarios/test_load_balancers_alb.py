@@ -104,8 +104,8 @@ def test_a_transform_changes_what_the_target_gets_and_the_log_says_so(lab, at_a)
     until(lambda: any('"/new/slow?seconds=0"' in str(event["line"]) for event in events(lab, "alb_access_log")))
 
 
-def test_a_session_is_lost_with_its_target_and_the_new_one_is_kept(lab, at_a, sick):
-    jar = ("-c", "/tmp/alb-jar", "-b", "/tmp/alb-jar", *at_a)
+def test_a_session_is_lost_with_its_target_and_the_new_one_is_kept(lab, at_a, sick, tmp_path):
+    jar = ("-c", str(tmp_path / "jar"), "-b", str(tmp_path / "jar"), *at_a)
     first = asked(lab, "/", *jar)
     assert [asked(lab, "/", *jar) for _ in range(5)] == [first] * 5
     sick(first)
@@ -147,8 +147,8 @@ def test_clients_may_speak_http_2(lab, at_a):
     until(lambda: any(str(event["line"]).startswith("h2 ") for event in events(lab, "alb_access_log")))
 
 
-def test_a_login_leads_through_the_provider_and_back(lab, at_a):
-    jar = ("-L", "-c", "/tmp/login-jar", "-b", "/tmp/login-jar", *at_a)
+def test_a_login_leads_through_the_provider_and_back(lab, at_a, tmp_path):
+    jar = ("-L", "-c", str(tmp_path / "jar"), "-b", str(tmp_path / "jar"), *at_a)
     answer = lab["client"].curl("https://shop.example.com/private/a", *jar)
     assert answer.status == 200, answer
     assert answer.headers["x-got-x-amzn-oidc-identity"] == "ada"
@@ -164,11 +164,11 @@ def test_a_login_leads_through_the_provider_and_back(lab, at_a):
     assert len(events(lab, "identity_request", "idp.identity_provider")) == 3, "the session's cookie is enough"
 
 
-def test_a_login_fails_where_the_balancer_cannot_reach_the_provider(lab, at_a):
+def test_a_login_fails_where_the_balancer_cannot_reach_the_provider(lab, at_a, tmp_path):
     before = lab.topology
     group = next(r for r in before.resources if r.id == "sg-alb")
     lab.change(with_resources(before, replace(group, security_group_egress=tuple(replace(rule, cidr_ip="10.7.0.0/16") for rule in group.security_group_ingress))))
-    answer = lab["client"].curl("https://shop.example.com/private/a", "-L", "-c", "/tmp/no-jar", "-b", "/tmp/no-jar", *at_a)
+    answer = lab["client"].curl("https://shop.example.com/private/a", "-L", "-c", str(tmp_path / "jar"), "-b", str(tmp_path / "jar"), *at_a)
     assert answer.status == 500, answer
     lab.change(before)
 
