@@ -156,7 +156,7 @@ def test_a_dead_tunnel_is_noticed_and_the_other_takes_over_then_both_dead(lab):
     with lab.popen("vpn-office-tunnel-1", ["ip", "link", "set", "eth0", "down"]) as cut:
         cut.wait()
     assert VpnTelemetry(lab).wait_for(DOWN, "vpn-office", 1, PATIENCE_S)
-    assert ping(lab, "web", PC) and ping(lab, "pc", WEB)
+    assert ping_until_answered(lab, "web", PC) and ping_until_answered(lab, "pc", WEB)
     with lab.popen("vpn-office-tunnel-2", ["ip", "link", "set", "eth0", "down"]) as cut:
         cut.wait()
     assert VpnTelemetry(lab).wait_for(DOWN, "vpn-office", 2, PATIENCE_S)
