@@ -12,6 +12,7 @@ NOT MODELLED: private-IP VPN over a transit virtual interface (a VPN over a publ
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from dataclasses import dataclass
 from ipaddress import IPv4Interface, IPv4Network
@@ -70,7 +71,7 @@ class CustomerDeviceSession:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class VirtualInterface:
+class VirtualInterface(ABC):
     """What the three kinds have in common. `connection_id` is a connection or a LAG; `asn` the site's. Addresses (with their mask: ``169.254.100.1/30``) and `auth_key` left out are chosen."""
 
     MTUS: ClassVar[tuple[int, ...]] = (STANDARD_MTU_BYTES,)
@@ -91,9 +92,9 @@ class VirtualInterface:
             object.__setattr__(self, field, _interface(getattr(self, field)))
 
     @property
+    @abstractmethod
     def gateway_id(self) -> str | None:
         """The gateway at AWS's end."""
-        raise NotImplementedError
 
     def faults(self) -> tuple[Fault, ...]:
         """What is wrong with the virtual interface by itself."""
