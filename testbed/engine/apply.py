@@ -14,6 +14,7 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 from testbed.engine import netlink, nft
+from testbed.engine.ethtool import settle
 from testbed.engine.links import LabLink, change_link
 from testbed.engine.nodes import FORWARDING, ForwardingNode, LabNode, add_route, nearest_first
 from testbed.engine.status import Summary
@@ -67,6 +68,9 @@ def apply(net: Any, topo: PlanTopo, old: Plan, new: Plan) -> Summary:
     for name in sorted({name for name, _ in disturbed} & specs.keys()):
         restore(topo.built[name], {device for owner, device in disturbed if owner == name})
     topo.wires.change(topo.userspace_wires(), made_anew=any(link.wire is not None or link.vlan is not None for link in change.links_added))
+    for link in (*change.links_added, *(changed.new for changed in replaced)):
+        for end in (link.a, link.b):
+            settle(topo.built[end.node], (end.name,))
     _forget_flows(topo, change.flows_ended)
     _change_services(topo, change)
     return _summary(change)

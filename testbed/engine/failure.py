@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Any
 from testbed.engine import netlink, nft
 from testbed.engine.apply import restore
 from testbed.engine.errors import RealiseError
+from testbed.engine.ethtool import settle
 from testbed.engine.links import LabLink
 from testbed.engine.netem import shape, unshape
 from testbed.engine.preflight import DelayLine, delay_line
@@ -254,3 +255,6 @@ def _carry(made: LabLink, carries: bool) -> None:
     if carries and not made.is_userspace_wire:
         for intf in (made.intf1, made.intf2):
             restore(intf.node, {intf.name})
+    if carries:
+        for intf in (made.intf1, made.intf2):
+            settle(intf.node, (intf.name,))

@@ -11,9 +11,9 @@ from typing import Any
 from mininet.link import Intf, Link
 
 from testbed.engine import netlink
+from testbed.engine.ethtool import send_whole_frames
 from testbed.engine.netem import shape
 from testbed.engine.nodes import LabNode
-from testbed.engine.offloads import switch_off
 from testbed.engine.preflight import DelayLine, Tagging
 from testbed.engine.wire import create_tap
 from testbed.plan import Interface
@@ -117,7 +117,7 @@ def configure_end(end: Interface, node: LabNode) -> None:
         node.pending.address(node.indexes[end.name], address)
     node.write_sysctls(sysctls_of(end))
     if not end.offloads:
-        switch_off(node, end.name)
+        send_whole_frames(node, end.name)
 
 
 def change_link(link: LabLink, new: LinkSpec) -> None:

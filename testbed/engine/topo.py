@@ -19,6 +19,7 @@ from mininet.node import Switch
 from mininet.topo import Topo
 from mininet.util import numCores
 
+from testbed.engine.ethtool import settle
 from testbed.engine.links import LabLink
 from testbed.engine.namespaces import NamespaceMaker
 from testbed.engine.nodes import FORWARDING, ForwardingNode, LabNode
@@ -150,9 +151,11 @@ class ServiceSwitch(Switch):  # type: ignore[misc]
         return "0"
 
     def start(self, _controllers: Sequence[object]) -> None:
-        """Wait for the rulesets, hold the wires, start every service of the plan and wait until all are ready. Raises RealiseError naming the ones that are not."""
+        """Wait for the rulesets, hold the wires, have every link carry, start every service of the plan and wait until all are ready. Raises RealiseError naming the ones that are not."""
         self.topo.rulesets.wait()
         self.topo.wires.start(self.topo.userspace_wires())
+        for node in self.topo.built.values():
+            settle(node, node.intfNames())
         self.topo.supervisor.start(self.topo.plan)
 
     def stop(self, deleteIntfs: bool = False) -> None:

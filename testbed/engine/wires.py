@@ -6,6 +6,7 @@ interfaces, with their addresses and routes, stay, and another takes over; frame
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import os
 import socket
@@ -28,6 +29,7 @@ class WireHolder:
     def __init__(self) -> None:
         self._wires: tuple[WireSpec, ...] = ()
         self._thread: threading.Thread | None = None
+        self._held: tuple[WireSpec, ...] = ()
         self._carrying = threading.Event()
         self._stopping = False
         self._failed = False
@@ -40,20 +42,21 @@ class WireHolder:
         if wires and self._thread is None:
             self._thread = threading.Thread(target=self._run, name="wires", daemon=True)
             self._thread.start()
-            while not self._carrying.wait(LOOK_EVERY_S):
-                if self._failed:
-                    self._stopping = True
-                    raise RealiseError("the userspace wires do not carry", "`testbed doctor` tries /dev/net/tun, which they need")
+            self._wait()
 
     def change(self, wires: tuple[WireSpec, ...], *, made_anew: bool = False) -> None:
-        """Hold other wires: the process is replaced. `made_anew`: some may look like those held already, and are others (a namespace made anew gets its forerunner's number)."""
+        """Hold other wires: the process is replaced; returns when the new one carries. Raises RealiseError if it ended.
+
+        `made_anew`: some may look like those held already, and are others (a namespace made anew gets its forerunner's number)."""
         if wires == self._wires and not made_anew:
             return
-        self._wires = wires
         if self._thread is None:
             self.start(wires)
-        elif self.pid:
+            return
+        self._wires = wires
+        with contextlib.suppress(ProcessLookupError):  # it ended by itself, and the next one holds these
             os.kill(self.pid, 9)
+        self._wait()
 
     def set(self, number: int, wire: Wire) -> None:
         """Give one wire other parameters; frames under way keep theirs, and a process that follows knows of it. `change` with the plan's own undoes it."""
@@ -70,6 +73,14 @@ class WireHolder:
             self._thread.join()
             self._thread = None
 
+    def _wait(self) -> None:
+        while self._held is not self._wires:
+            self._carrying.wait(LOOK_EVERY_S)
+            self._carrying.clear()
+            if self._failed:
+                self._stopping = True
+                raise RealiseError("the userspace wires do not carry", "`testbed doctor` tries /dev/net/tun, which they need")
+
     def _run(self) -> None:
         while not self._stopping:
             wires = self._wires
@@ -79,13 +90,18 @@ class WireHolder:
             self.pid = run_forked("testbed-wires", partial(hold, wires, control, attached=partial(_tell, write)), keep={write, control.fileno(), *(descriptor for wire in wires for descriptor, _ in wire.ends)})
             os.close(write)
             control.close()
-            if os.read(read, 1):
-                self._carrying.set()
+            carries = os.read(read, 1)
             os.close(read)
+            if carries:
+                self._held = wires
+                self._carrying.set()
+                if wires is not self._wires:  # changed in the meantime
+                    os.kill(self.pid, 9)
             _, status = os.waitpid(self.pid, 0)
-            if not self._carrying.is_set():
+            if not carries and not self._stopping and wires is self._wires:
                 log.error("the process that should hold the wires ended with status %s", status)
                 self._failed = True
+                self._carrying.set()
                 return
             if not self._stopping:
                 log.warning("the process that held the wires ended with status %s; starting another", status)
