@@ -77,6 +77,14 @@ class PlanTopo(Topo):  # type: ignore[misc]
         for link in self.plan.links:
             self.addLink(link.a.node, link.b.node, **self.making(link))
         self.addSwitch(SERVICES, cls=ServiceSwitch, topo=self)
+        self._announce()
+
+    def _announce(self) -> None:
+        """Have namespaces made in the order in which the links need them: the first link can be made when two are there, while others are on their way."""
+        sysctls = {node.name: node.sysctls for node in self.plan.nodes}
+        for first, second, _ in self.links(sort=True, withInfo=True):
+            for name in (first, second):
+                self.namespaces.announce(name, sysctls[name])
 
     def links(self, *arguments: Any, **options: Any) -> list[Any]:
         """Mininet's hook: a VLAN comes after the link that it is on."""

@@ -54,8 +54,7 @@ class WireHolder:
             self.start(wires)
             return
         self._wires = wires
-        with contextlib.suppress(ProcessLookupError):  # it ended by itself, and the next one holds these
-            os.kill(self.pid, 9)
+        self._kill()
         self._wait()
 
     def set(self, number: int, wire: Wire) -> None:
@@ -68,10 +67,16 @@ class WireHolder:
     def stop(self) -> None:
         """End the process."""
         self._stopping = True
-        if self._thread is not None and self.pid:
-            os.kill(self.pid, 9)
+        if self._thread is not None:
+            self._kill()
             self._thread.join()
             self._thread = None
+
+    def _kill(self) -> None:
+        """End the process that holds the wires; one that ended by itself has a follower on its way, which sees what is wanted now."""
+        if self.pid:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(self.pid, 9)
 
     def _wait(self) -> None:
         while self._held is not self._wires:
@@ -95,8 +100,8 @@ class WireHolder:
             if carries:
                 self._held = wires
                 self._carrying.set()
-                if wires is not self._wires:  # changed in the meantime
-                    os.kill(self.pid, 9)
+            if self._stopping or wires is not self._wires:  # asked for in the meantime
+                os.kill(self.pid, 9)
             _, status = os.waitpid(self.pid, 0)
             if not carries and not self._stopping and wires is self._wires:
                 log.error("the process that should hold the wires ended with status %s", status)
