@@ -19,8 +19,9 @@ from services.common.events import TARGET_HEALTH
 from services.common.health import State, TargetHealth
 from services.common.health_check import checked
 from services.common.runtime import Runtime
+from services.common.slot_maps import Kernel, Slots
 from services.nlb.config import Config, Target, TargetGroup, spread
-from services.nlb.kernel import Kernel, Slots, end_flows
+from services.nlb.kernel import end_flows
 
 log = logging.getLogger(__name__)
 DRAINING, DEREGISTRATION = "draining", "Target.DeregistrationInProgress"

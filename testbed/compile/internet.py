@@ -1,7 +1,7 @@
 """The internet: a router per city, wires between all of them as long as light takes, and a provider's resolver in each city that needs one.
 
 Routes are static and by distance alone. An anycast address (Route 53's four) leads to the city's own edge location, else to the nearest one.
-Sources: see `testbed.model.geography`; real paths are longer (assumed). NOT MODELLED yet: BGP between cities.
+Global Accelerator's addresses come by BGP (`accelerator_speaker`). Sources: see `testbed.model.geography`; real paths are longer (assumed; `Internet.detour`). NOT MODELLED yet: BGP between cities for anything else.
 """
 
 from __future__ import annotations
@@ -38,7 +38,8 @@ def lower_city(city: ResolvedCity, resolved: Resolved) -> Fragment:
         neighbours=tuple(_neighbour(city, other) for other in resolved.cities if other.city.name != city.city.name),
     )
     jitter_ms = max((internet.jitter_ms for internet in resolved.topology.of(Internet)), default=0.0)
-    wires = tuple(_wire(city, other, jitter_ms) for other in resolved.cities if other.city.name > city.city.name)
+    detour = max((internet.detour for internet in resolved.topology.of(Internet)), default=1.0)
+    wires = tuple(_wire(city, other, jitter_ms, detour) for other in resolved.cities if other.city.name > city.city.name)
     return join(Fragment(nodes=(router,), links=wires), _resolver(city, resolved))
 
 
@@ -62,9 +63,9 @@ def _resolver(city: ResolvedCity, resolved: Resolved) -> Fragment:
     return join(attach(identity, city, city.resolver), Fragment(services=(resolver_service(city, resolved),)))
 
 
-def _wire(a: ResolvedCity, b: ResolvedCity, jitter_ms: float) -> Link:
+def _wire(a: ResolvedCity, b: ResolvedCity, jitter_ms: float, detour: float) -> Link:
     first = _wire_address(a, b)
-    delay_ms = round(round_trip_ms(a.city, b.city) / 2, 3)
+    delay_ms = round(detour * round_trip_ms(a.city, b.city) / 2, 3)
     delay = Wire(delay_ms=delay_ms, jitter_ms=min(jitter_ms, delay_ms))
     origin = f"{a.city.name} - {b.city.name}"
     return ordered(Link(a=_wire_end(a, b, first, origin), b=_wire_end(b, a, first + 1, origin), wire=delay, origin=origin))
@@ -82,6 +83,11 @@ def _far_address(city: ResolvedCity, other: ResolvedCity) -> IPv4Address:
 def _wire_end(city: ResolvedCity, other: ResolvedCity, address: IPv4Address, origin: str) -> Interface:
     name = _towards(other)
     return Interface(node=city.node, name=name, mac=mac_address(city.node, name), addresses=(IPv4Interface(f"{address}/31"),), mtu_bytes=fabric.INTERNET_MTU_BYTES, origin=origin)
+
+
+def wire_ends(city: ResolvedCity, other: ResolvedCity) -> tuple[IPv4Address, IPv4Address, str]:
+    """Of the wire between two cities: the address at `city`, the one at the far end, and the device in `city`."""
+    return _far_address(other, city), _far_address(city, other), _towards(other)
 
 
 def _wire_address(a: ResolvedCity, b: ResolvedCity) -> IPv4Address:
@@ -113,6 +119,8 @@ def _places(here: ResolvedCity, resolved: Resolved) -> Iterator[tuple[IPv4Networ
         yield city.network, city, city.city.name
     for edge in resolved.edges:
         yield IPv4Network(edge.address), cities[edge.city], edge.node
+    for accelerator_edge in resolved.accelerator_edges:
+        yield IPv4Network(accelerator_edge.address), cities[accelerator_edge.city], accelerator_edge.node
     pools = {region.id: region for region in resolved.regions}
     for region in resolved.regions:
         yield region.public_pool, cities[region.city], region.id

@@ -11,11 +11,14 @@ from collections.abc import Callable, Iterable
 from typing import TypeVar
 
 from testbed.compile import (
+    accelerator,
+    city_speaker,
     db_instance,
     direct_connect_connection,
     direct_connect_gateway,
     dns_server,
     edge_location,
+    endpoint_group,
     flow_log,
     instance,
     internet,
@@ -112,6 +115,9 @@ LOWERINGS: tuple[Lowering, ...] = (
     _each(lambda r: r.public_virtual_interfaces, virtual_interface.lower),
     _each(lambda r: r.public_virtual_interfaces, public_virtual_interface.lower),
     _each(lambda r: r.cities, public_virtual_interface.lower_city),
+    _each(lambda r: r.cities, city_speaker.lower),
+    _each(lambda r: r.accelerator_edges, accelerator.lower),
+    _each(lambda r: r.accelerator_exits, endpoint_group.lower),
     _each(direct_connect_gateway.location_routers, direct_connect_gateway.lower),
     lambda resolved: (name_server.lower(resolved),),
     _each(lambda r: r.vpcs, flow_log.lower),

@@ -31,6 +31,7 @@ BACKBONE = IPv4Network("100.125.0.0/16")
 LINKS = BACKBONE.num_addresses // 2
 TABLE, TO_SITES = "aws", 7224
 """The routers' and cities' table of BGP; in a city it is kernel table `TO_SITES`, asked only for what AWS's own addresses send."""
+CITY_TABLES = (Table(name=TABLE, kernel=TO_SITES),)
 LONGEST_PREFIX = 32
 
 
@@ -67,9 +68,12 @@ def lower_city(city: ResolvedCity, resolved: Resolved) -> Fragment:
     rules = tuple(
         PolicyRule(priority=TO_SITES + number, source=pool, table=TO_SITES, origin=f"AWS in {city.city.name}") for number, (pool, at) in enumerate(_pools(resolved)) if at == city
     )
-    neighbours = tuple(_city_neighbour(session, city, resolved) for session in resolved.public_virtual_interfaces)
-    services = bgp_speaker.speaker(city.node, AMAZON, tables=(Table(name=TABLE, kernel=TO_SITES),), neighbours=neighbours, origin=f"AWS in {city.city.name}")
-    return Fragment(nodes=(NodePart(name=city.node, rules=rules),), services=services)
+    return Fragment(nodes=(NodePart(name=city.node, rules=rules),))
+
+
+def city_neighbours(city: ResolvedCity, resolved: Resolved) -> tuple[Neighbour, ...]:
+    """The sessions of a city of a Region, which its speaker has (`city_speaker`)."""
+    return tuple(_city_neighbour(session, city, resolved) for session in resolved.public_virtual_interfaces) if city in _cities(resolved) else ()
 
 
 def site_neighbours(site: ResolvedSite, resolved: Resolved, *, table: str, told_from: str) -> tuple[Neighbour, ...]:

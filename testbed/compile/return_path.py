@@ -3,7 +3,7 @@
     new flow    by one of the devices in `arrivals`, from a source that its chain is for     ct mark = number of the return table
     reply       ct mark ─▶ chain of that table: packet mark = its route table, by which `ip rule` leads to the one route there
 
-Used for what a peer's NAT gateway sends over a peering, and for what a Network Load Balancer's node sends on with its client's address.
+Used for what a peer's NAT gateway sends over a peering, for what a Network Load Balancer's node sends on with its client's address, and for what comes by Global Accelerator.
 A table's number is its owner's hash's, since connection marks outlive a live change.
 """
 
@@ -68,6 +68,6 @@ def _numbers(resolved: Resolved, vpc: str) -> dict[str, int]:
     """Every owner's number in a VPC: where its hash points, or the next free one."""
     peerings = [peering.id for peering in resolved.topology.of(VpcPeeringConnection) if peering.accepted and vpc in peering.vpcs]
     room, taken = ROUTE_TABLE_MASK + 1 - FIRST_RETURN_TABLE, dict[int, str]()
-    for owner in (*peerings, *(interface.id for interface in keepers(resolved, vpc))):
+    for owner in (*peerings, *(interface.id for interface in keepers(resolved, vpc)), *(exit.node for exit in resolved.accelerator_exits if exit.vpc == vpc)):
         taken[next(n for step in range(room) if (n := FIRST_RETURN_TABLE + (hashed(owner) + step) % room) not in taken)] = owner
     return {owner: number for number, owner in taken.items()}

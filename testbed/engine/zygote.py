@@ -30,7 +30,7 @@ import msgspec
 from testbed.engine import syscalls
 from testbed.engine.namespaces import NETNS
 
-PRELOADED = ("services.dns.server", "services.cloudfront.server", "services.alb.server", "services.nlb.server", "services.gwlb.server", "services.geneve_appliance.server", "services.instance.server", "services.rds.server", "services.bgp.server", "services.flow_log.server", "services.traffic_mirror.server", "services.imds.server", "services.ipsec.server", "services.ntp.server", "services.common.main", "testbed.engine.wire")
+PRELOADED = ("services.dns.server", "services.cloudfront.server", "services.alb.server", "services.nlb.server", "services.gwlb.server", "services.global_accelerator.server", "services.geneve_appliance.server", "services.instance.server", "services.rds.server", "services.bgp.server", "services.flow_log.server", "services.traffic_mirror.server", "services.imds.server", "services.ipsec.server", "services.ntp.server", "services.common.main", "testbed.engine.wire")
 UNPRIVILEGED_UID = 1000
 MESSAGE_BYTES = 65536
 DESCRIPTORS = 3

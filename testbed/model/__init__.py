@@ -3,6 +3,7 @@
 ``from testbed.model import *`` is how a topology begins.
 """
 
+from testbed.model.accelerator import Accelerator, AcceleratorListener
 from testbed.model.bucket import Bucket
 from testbed.model.connection_tracking import ConnectionTrackingSpecification
 from testbed.model.customer_gateway import CustomerGateway
@@ -14,6 +15,7 @@ from testbed.model.direct_connect_gateway import DirectConnectGateway, DirectCon
 from testbed.model.distribution import ALL_METHODS, CACHING_DISABLED, CACHING_OPTIMIZED, CacheBehavior, CachePolicy, Distribution, Origin
 from testbed.model.dns_server import ConditionalForwarder, DnsServer
 from testbed.model.elastic_ip import ElasticIp
+from testbed.model.endpoint_group import EndpointConfiguration, EndpointGroup
 from testbed.model.errors import ModelError
 from testbed.model.firewall_policy import FirewallPolicy, RuleGroupReference
 from testbed.model.flow_log import FlowLog
@@ -59,10 +61,10 @@ from testbed.model.vpn_gateway import VpnGateway, VpnGatewayRoutePropagation
 from testbed.model.vpn_tunnel import CustomerDeviceTunnel, VpnTunnelOptions
 
 __all__ = [
-    "ALL_METHODS", "CACHING_DISABLED", "CACHING_OPTIMIZED", "AuthenticateOidc", "Bucket", "CacheBehavior", "CachePolicy", "ConditionalForwarder",
+    "ALL_METHODS", "CACHING_DISABLED", "CACHING_OPTIMIZED", "Accelerator", "AcceleratorListener", "AuthenticateOidc", "Bucket", "CacheBehavior", "CachePolicy", "ConditionalForwarder",
     "ConnectionTrackingSpecification", "CustomerDeviceSession", "CustomerDeviceTunnel", "CustomerGateway", "DBInstance", "Decision", "DhcpOptions",
     "DirectConnectConnection", "DirectConnectGateway", "DirectConnectGatewayAssociation", "DirectConnectLag", "Direction", "Distribution",
-    "DnsServer", "ElasticIp", "Fault", "FirewallPolicy", "FixedResponse", "Flow", "FlowLog", "Forward", "ForwardConfig", "GeneveAppliance",
+    "DnsServer", "ElasticIp", "EndpointConfiguration", "EndpointGroup", "Fault", "FirewallPolicy", "FixedResponse", "Flow", "FlowLog", "Forward", "ForwardConfig", "GeneveAppliance",
     "HostedZone", "IdentityProvider", "IdentityUser", "Instance", "Internet", "InternetGateway", "IpAddressRequest", "IpForwarding", "JwtValidation",
     "Listener", "ListenerRule", "LoadBalancer", "MetadataOptions", "ModelError", "NatGateway", "NetworkAcl", "NetworkAclEntry", "NetworkFirewall",
     "NetworkInterface", "OnPremisesHost", "OnPremisesSite", "Origin", "Packet", "PortRange", "PrefixList", "PrefixListEntry",

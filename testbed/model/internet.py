@@ -13,6 +13,7 @@ from testbed.model.geography import CITIES, EDGE_LOCATIONS
 from testbed.model.values import Fault, id_faults, unknown_faults
 
 MOST_JITTER_MS = 1000
+MOST_DETOUR = 5
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -20,19 +21,25 @@ class Internet:
     """Which of CloudFront's and Route 53's edge locations this lab has: names of `geography.EDGE_LOCATIONS` (``LHR``).
 
     `jitter_ms` is by how much a packet between two cities comes earlier or later than others at most; never more than the way takes. Packets keep their order.
+    `detour` is by what factor a public path is longer than the great circle (AWS's own network is taken to follow that): providers' routing is not by distance.
     """
 
     id: str = "internet"
     edge_locations: tuple[str, ...] = ()
     jitter_ms: float = 0.0
+    detour: float = 1.0
 
     def faults(self) -> tuple[Fault, ...]:
         """What is wrong with the internet by itself."""
-        return (*id_faults(self.id), *(fault for code in self.edge_locations for fault in unknown_faults(self.id, "edge location", code, EDGE_LOCATIONS)), *self._jitter_faults())
+        return (*id_faults(self.id), *(fault for code in self.edge_locations for fault in unknown_faults(self.id, "edge location", code, EDGE_LOCATIONS)), *self._jitter_faults(), *self._detour_faults())
 
     def _jitter_faults(self) -> Iterator[Fault]:
         if not 0 <= self.jitter_ms <= MOST_JITTER_MS:
             yield Fault(resource=self.id, problem=f"jitter_ms {self.jitter_ms:g}", remedy=f"use 0 to {MOST_JITTER_MS} milliseconds")
+
+    def _detour_faults(self) -> Iterator[Fault]:
+        if not 1 <= self.detour <= MOST_DETOUR:
+            yield Fault(resource=self.id, problem=f"detour {self.detour:g}", remedy=f"use 1 (light's own way) to {MOST_DETOUR}")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

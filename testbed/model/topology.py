@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import TypeVar, cast
 
+from testbed.model.accelerator import Accelerator, AcceleratorListener
 from testbed.model.bucket import Bucket
 from testbed.model.customer_gateway import CustomerGateway
 from testbed.model.db_instance import DBInstance
@@ -19,6 +20,7 @@ from testbed.model.direct_connect_gateway import DirectConnectGateway, DirectCon
 from testbed.model.distribution import Distribution
 from testbed.model.dns_server import DnsServer
 from testbed.model.elastic_ip import ElasticIp
+from testbed.model.endpoint_group import EndpointGroup
 from testbed.model.firewall_policy import FirewallPolicy
 from testbed.model.flow_log import FlowLog
 from testbed.model.hosted_zone import HostedZone
@@ -57,7 +59,9 @@ from testbed.model.vpn_connection import VpnConnection
 from testbed.model.vpn_gateway import VpnGateway, VpnGatewayRoutePropagation
 
 Resource = (
-    Bucket
+    Accelerator
+    | AcceleratorListener
+    | Bucket
     | CustomerGateway
     | DBInstance
     | DhcpOptions
@@ -68,6 +72,7 @@ Resource = (
     | Distribution
     | DnsServer
     | ElasticIp
+    | EndpointGroup
     | FirewallPolicy
     | FlowLog
     | HostedZone

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from testbed.plan import Interface, Link, Node, NodeKind, Plan
 
 COLOURS = {
+    NodeKind.ACCELERATOR: "#ffcc80",
     NodeKind.CITY: "#eceff1", NodeKind.DATABASE: "#d1c4e9", NodeKind.DIRECT_CONNECT: "#ffccbc", NodeKind.EDGE_LOCATION: "#ffe0b2", NodeKind.FABRIC: "#f5f5f5", NodeKind.GATEWAY_ENDPOINT: "#ffe082", NodeKind.INSTANCE: "#c8e6c9",
     NodeKind.GATEWAY_LOAD_BALANCER_ENDPOINT: "#ffe082", NodeKind.INTERFACE_ENDPOINT: "#ffe082", NodeKind.INTERNET_GATEWAY: "#b3e5fc", NodeKind.LOAD_BALANCER: "#b2dfdb", NodeKind.NAME_SERVER: "#fff9c4", NodeKind.NAT_GATEWAY: "#b3e5fc", NodeKind.NETWORK_FIREWALL: "#ffab91", NodeKind.NETWORK_INTERFACE: "#dcedc8",
     NodeKind.RESOLVER: "#fff9c4", NodeKind.RESOLVER_ENDPOINT: "#ffe082", NodeKind.SERVICES_PLANE: "#ffecb3", NodeKind.TRANSIT_GATEWAY: "#b39ddb", NodeKind.USER: "#f8bbd0",

@@ -19,6 +19,8 @@ from testbed.plan.nftables import Ruleset
 class NodeKind(enum.StrEnum):
     """What a namespace stands for; how it is drawn, and which nodes forward packets."""
 
+    ACCELERATOR = "accelerator"
+    """Where accelerated traffic leaves the provider's own network."""
     CITY = "city"
     CUSTOMER_GATEWAY = "customer-gateway"
     """The router of an on-premises site."""

@@ -17,7 +17,7 @@ from testbed.model.security_group import SecurityGroup
 from testbed.model.subnet import Subnet
 from testbed.model.topology import Topology
 from testbed.model.vpc import Vpc
-from testbed.resolve import names, on_premises_sites, routes, transit_gateways, vpn_connections, world
+from testbed.resolve import accelerators, names, on_premises_sites, routes, transit_gateways, vpn_connections, world
 from testbed.resolve.aws_prefix_lists import with_aws_prefix_lists
 from testbed.resolve.faults import all_faults
 from testbed.resolve.interfaces import Wanted, assign_addresses, mac, wanted
@@ -75,6 +75,10 @@ def resolve(topology: Topology) -> Resolved:
         distribution_names=tuple((distribution.id, names.distribution_name(topology.account, distribution.id)) for distribution in topology.of(Distribution)),
         transit_gateway_attachments=transit_gateways.attachments(references),
         transit_gateway_route_tables=transit_gateways.route_tables(references),
+        accelerators=accelerators.accelerators(topology),
+        accelerator_edges=accelerators.edges(topology),
+        accelerator_exits=accelerators.exits(references, regions, interfaces),
+        accelerated_ways=accelerators.ways(references, interfaces),
     )
 
 

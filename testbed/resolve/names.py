@@ -25,6 +25,11 @@ def distribution_name(account: str, distribution_id: str) -> str:
     return f"d{_letters(_digest(account, 'cloudfront', distribution_id), 13)}.cloudfront.net"
 
 
+def accelerator_name(account: str, accelerator_id: str) -> str:
+    """``a1234567890abcdef.awsglobalaccelerator.com`` (Global Accelerator developer guide, "AWS Global Accelerator components"; form documented)."""
+    return f"a{_digest(account, 'globalaccelerator', accelerator_id).hex()[:16]}.awsglobalaccelerator.com"
+
+
 def database_endpoint(account: str, region: str, database_id: str) -> str:
     """``shop-db.123456789abc.eu-west-1.rds.amazonaws.com``; the middle part belongs to account and Region, not to the database."""
     return f"{database_id}.{_letters(_digest(account, region, 'rds'), 12)}.{region}.rds.amazonaws.com"

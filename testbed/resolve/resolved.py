@@ -22,6 +22,7 @@ from testbed.model.security_group import SecurityGroup
 from testbed.model.subnet import Subnet
 from testbed.model.topology import Topology
 from testbed.model.vpc import Vpc
+from testbed.resolve.resolved_accelerator import AcceleratedWay, AcceleratorEdge, AcceleratorExit, ResolvedAccelerator
 from testbed.resolve.resolved_transit_gateway import ResolvedTransitGatewayAttachment, ResolvedTransitGatewayRouteTable
 from testbed.resolve.resolved_virtual_interface import ResolvedVirtualInterface
 
@@ -303,6 +304,11 @@ class Resolved:
     """By session."""
     public_virtual_interfaces: tuple[ResolvedVirtualInterface, ...] = ()
     """By session; `gateway` is the virtual interface itself, `node` its own router."""
+
+    accelerators: tuple[ResolvedAccelerator, ...] = ()
+    accelerator_edges: tuple[AcceleratorEdge, ...] = ()
+    accelerator_exits: tuple[AcceleratorExit, ...] = ()
+    accelerated_ways: tuple[AcceleratedWay, ...] = ()
 
     _indexes: dict[str, dict[str, tuple[object, ...]]] = field(default_factory=dict, init=False, repr=False, compare=False)
     """What the look-ups below have gathered: each lowering asks for its own VPC's share, and there may be thousands."""

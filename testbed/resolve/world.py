@@ -4,6 +4,7 @@
     198.19.<r>.0/24   the r-th Region of `geography.REGIONS`: .1 its services plane, the rest `public_addresses`
     203.0.113.<10+i>  the i-th of `geography.EDGE_LOCATIONS`
       of each Region: .4/31 S3, .6/31 DynamoDB, .8 SQS, .9 KMS, where something uses them
+    203.0.113.<64+i>  Global Accelerator there, .128-.255 accelerators' static addresses (`accelerators`)
     192.0.2.1, .2     root and top-level name servers; .53-.56 Route 53's four, anycast
 
 All from documentation and benchmarking ranges (RFC 5737, RFC 2544), so that nothing in a lab can be mistaken for a real host.

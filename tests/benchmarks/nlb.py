@@ -161,8 +161,8 @@ def run(rounds: int) -> Values:
 
 def _changes(lab: Any, way: Any) -> list[float]:
     """How long it takes the kernel to have one target's change, in milliseconds; a connection made before goes on."""
+    from services.common.slot_maps import Kernel
     from services.nlb.config import Target, slots_for, spread
-    from services.nlb.kernel import Kernel
     from testbed.compile.network_load_balancer import TABLE
     from testbed.engine import syscalls
     from tests.benchmarks import _traffic

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from testbed.model.values import Fault
 from testbed.resolve.faults import (
+    accelerator,
     addresses,
     database,
     direct_connect_gateway,
@@ -65,6 +66,7 @@ CHECKS = (
     hosted_zone.faults,
     resolver_endpoint.faults,
     distribution.faults,
+    accelerator.faults,
 )
 """Each looks at what can be looked at: where a reference leads nowhere, `reference` says so and the others keep silent."""
 

@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
+from testbed.model.accelerator import Accelerator, AcceleratorListener
 from testbed.model.customer_gateway import CustomerGateway
 from testbed.model.db_instance import DBInstance
 from testbed.model.dhcp_options import DhcpOptions
 from testbed.model.direct_connect_connection import DirectConnectConnection, DirectConnectLag
 from testbed.model.direct_connect_gateway import DirectConnectGateway, DirectConnectGatewayAssociation
 from testbed.model.elastic_ip import ElasticIp
+from testbed.model.endpoint_group import EndpointGroup
 from testbed.model.firewall_policy import FirewallPolicy
 from testbed.model.hosted_zone import HostedZone
 from testbed.model.instance import Instance, WebApplication
@@ -49,6 +51,8 @@ from testbed.resolve.references import References, default_route_table
 Kind = type[Resource]
 
 NOUNS: dict[Kind, str] = {
+    Accelerator: "accelerator",
+    AcceleratorListener: "listener of an accelerator",
     CustomerGateway: "customer gateway",
     DBInstance: "DB instance",
     DhcpOptions: "DHCP option set",
@@ -113,6 +117,7 @@ def _references(topology: Topology) -> Iterator[Reference]:
     yield from _of_compute(topology)
     yield from _of_names(topology)
     yield from _of_balancing(topology)
+    yield from _of_accelerators(topology)
 
 
 def _each(resource: str, field: str, values: Iterable[str], kind: Kind) -> Iterator[Reference]:
@@ -271,6 +276,13 @@ def _of_balancing(topology: Topology) -> Iterator[Reference]:
         yield Reference(group.id, "vpc_id", group.vpc_id, Vpc)
         if group.target_type != IP:
             yield from _each(group.id, "targets", group.targets, LoadBalancer if group.target_type == ALB else Instance)
+
+
+def _of_accelerators(topology: Topology) -> Iterator[Reference]:
+    for listener in topology.of(AcceleratorListener):
+        yield Reference(listener.id, "accelerator_arn", listener.accelerator_arn, Accelerator)
+    for group in topology.of(EndpointGroup):
+        yield Reference(group.id, "listener_arn", group.listener_arn, AcceleratorListener)
 
 
 def _forwards(actions: tuple[Action, ...]) -> Iterator[str]:

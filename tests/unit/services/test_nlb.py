@@ -14,9 +14,9 @@ from hypothesis import strategies as st
 from services.common.config import HealthCheck, decode, encode
 from services.common.events import EventLog
 from services.common.runtime import Runtime
+from services.common.slot_maps import change_text, whole_text
 from services.nlb import server
 from services.nlb.config import SLOTS, SLOTS_PER_TARGET, Config, Target, TargetGroup, slots_for, spread
-from services.nlb.kernel import change_text, whole_text
 
 COUNTS = st.integers(1, 40)
 

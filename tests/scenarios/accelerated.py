@@ -1,0 +1,84 @@
+"""Two Regions behind one accelerator, and nothing that takes time to start: endpoints are bare instances, on whose ports tests listen.
+
+    user-london   LHR    eu-west-1  vpc-eu 10.0.0.0/16   web-eu, web-eu2 (private subnet), eip-eu on hidden-eu
+    user-newyork  JFK    us-east-1  vpc-us 10.0.0.0/16   web-us: the same private addresses
+    user-tokyo    NRT    nobody's Region: the nearest is us-east-1
+
+    tcp/80    both Regions' instances, checked every 10 s (threshold 3)        udp/53   web-eu and web-us
+    tcp/443   SOURCE_IP affinity                                               tcp/8080 the Elastic IP: the client is hidden
+"""
+
+from testbed.model import (
+    Accelerator,
+    AcceleratorListener,
+    ElasticIp,
+    EndpointConfiguration,
+    EndpointGroup,
+    Instance,
+    Internet,
+    InternetGateway,
+    PortRange,
+    Route,
+    RouteTable,
+    SecurityGroup,
+    SecurityGroupRule,
+    Subnet,
+    Topology,
+    User,
+    Vpc,
+)
+
+HTTP, HTTPS, GAME, HIDDEN, CHECKED = 80, 443, 53, 8080, 7
+REGIONS = {"eu": "eu-west-1", "us": "us-east-1"}
+USERS = {"user-london": "London", "user-newyork": "New York", "user-tokyo": "Tokyo"}
+EDGES = {"user-london": "ga-edge-lhr", "user-newyork": "ga-edge-jfk", "user-tokyo": "ga-edge-nrt"}
+TIME_SCALE = 50.0
+INTERVAL_S, THRESHOLD = 10, 3
+
+
+def accelerated(time_scale: float = TIME_SCALE, edges: tuple[str, ...] = ("LHR", "JFK", "NRT")) -> Topology:
+    """An accelerator with four listeners."""
+    return Topology(
+        name="accelerated",
+        time_scale=time_scale,
+        resources=(
+            Internet(edge_locations=edges, detour=1.5),
+            *(User(id=name, city=city) for name, city in USERS.items()),
+            *(each for name in REGIONS for each in _region(name)),
+            Instance(id="web-eu2", subnet_id="private-eu", private_ip_address="10.0.1.11", security_group_ids=("sg-eu",)),
+            Instance(id="hidden-eu", subnet_id="public-eu", private_ip_address="10.0.0.20", security_group_ids=("sg-eu",)),
+            ElasticIp(id="eip-eu", region="eu-west-1", instance_id="hidden-eu"),
+            Accelerator(id="ga"),
+            *_listener("http", "TCP", (HTTP, 81), {"eu": ("web-eu", "web-eu2"), "us": ("web-us",)}),
+            *_listener("game", "UDP", (GAME, GAME), {"eu": ("web-eu",), "us": ("web-us",)}),
+            *_listener("sticky", "TCP", (HTTPS, HTTPS), {"eu": ("web-eu", "web-eu2")}, client_affinity="SOURCE_IP"),
+            *_listener("hidden", "TCP", (HIDDEN, HIDDEN), {"eu": ("eip-eu",)}),
+        ),
+    )
+
+
+def _region(name: str) -> tuple[object, ...]:
+    region, anybody = REGIONS[name], SecurityGroupRule(ip_protocol="-1", cidr_ip="0.0.0.0/0")
+    return (
+        Vpc(id=f"vpc-{name}", region=region, cidr_block="10.0.0.0/16"),
+        InternetGateway(id=f"igw-{name}", vpc_id=f"vpc-{name}"),
+        Subnet(id=f"public-{name}", vpc_id=f"vpc-{name}", cidr_block="10.0.0.0/24", availability_zone=f"{region}a"),
+        Subnet(id=f"private-{name}", vpc_id=f"vpc-{name}", cidr_block="10.0.1.0/24", availability_zone=f"{region}a"),
+        RouteTable(id=f"rtb-public-{name}", vpc_id=f"vpc-{name}", associations=(f"public-{name}",), routes=(Route(destination_cidr_block="0.0.0.0/0", gateway_id=f"igw-{name}"),)),
+        RouteTable(id=f"rtb-private-{name}", vpc_id=f"vpc-{name}", associations=(f"private-{name}",)),
+        SecurityGroup(id=f"sg-{name}", vpc_id=f"vpc-{name}", security_group_ingress=(anybody,)),
+        Instance(id=f"web-{name}", subnet_id=f"private-{name}", private_ip_address="10.0.1.10", security_group_ids=(f"sg-{name}",)),
+    )
+
+
+def _listener(name: str, protocol: str, ports: tuple[int, int], endpoints: dict[str, tuple[str, ...]], client_affinity: str = "NONE") -> tuple[object, ...]:
+    return (
+        AcceleratorListener(id=f"listener-{name}", accelerator_arn="ga", protocol=protocol, port_ranges=(PortRange(first=ports[0], last=ports[1]),), client_affinity=client_affinity),
+        *(
+            EndpointGroup(
+                id=f"group-{name}-{place}", listener_arn=f"listener-{name}", endpoint_group_region=REGIONS[place], health_check_port=CHECKED, health_check_interval_seconds=INTERVAL_S, threshold_count=THRESHOLD,
+                endpoint_configurations=tuple(EndpointConfiguration(endpoint_id=endpoint) for endpoint in names),
+            )
+            for place, names in endpoints.items()
+        ),
+    )  # fmt: skip
