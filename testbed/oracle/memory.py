@@ -65,6 +65,8 @@ class Memory:
     returned: dict[tuple[str, Packet], str] = field(default_factory=dict)
     """(VPC, packet answering what a peer's NAT gateway sent there) → the peering over which it came."""
 
+    accelerated: dict[tuple[str, Packet], Packet] = field(default_factory=dict)
+    """(VPC, packet answering a client whose address Global Accelerator kept) → that packet as the client gets it."""
     inspected: set[tuple[str, Packet]] = field(default_factory=set)
     """(Gateway Load Balancer endpoint, packet of a flow that its balancer has seen begin), in both directions."""
     firewalled: dict[tuple[str, Packet], str] = field(default_factory=dict)

@@ -22,7 +22,7 @@ What comes from a transit gateway is routed by the table of the attachment's sub
 transit gateway, also for an interface of the same subnet, and outbound on the way from it, but then not for the same subnet ("How network ACLs work with transit gateways"; documented).
 Inbound rules may name groups of the VPC from which the packet entered the transit gateway, if that and both attachments support it; outbound ones never do ("Amazon VPC attachments in AWS
 Transit Gateway"; documented), so behind an inspection VPC they match nothing.
-A network ACL is asked only where a subnet's border is crossed, so not on the way to a next hop in the sender's own subnet ("not as it is routed within a
+What comes by Global Accelerator enters like anything from the internet and returns as it came (`accelerated_walk`). A network ACL is asked only where a subnet's border is crossed, so not on the way to a next hop in the sender's own subnet ("not as it is routed within a
 subnet", "Network ACLs"; documented). Its filters see packets whole (assumed); `path_mtu` knows which are in pieces.
 Source: VPC user guide, "Network ACLs", "Security group rules", "Configure route tables", "Internet gateways", "NAT gateway basics" (documented);
 the order of the hops is derived from these. A public address that is used from inside its own VPC goes out to the internet gateway and back (assumed).
@@ -42,6 +42,7 @@ from testbed.model.network_acl import Direction
 from testbed.model.route_table import BLACKHOLE, Route, RouteTable
 from testbed.model.security_group import Flow, Members, evaluate, tracked
 from testbed.model.values import Packet, Protocol, Verdict
+from testbed.oracle.accelerated_walk import AcceleratedWalk
 from testbed.oracle.gateway_load_balancer import InspectedWalk
 from testbed.oracle.hybrid_walk import Arrival, HybridWalk
 from testbed.oracle.memory import KnownFlow, Memory
@@ -58,7 +59,7 @@ MOST_FORWARDS = 60
 """Guests that a packet may pass before its TTL ends."""
 
 
-class PacketWalk(HybridWalk, InspectedWalk):
+class PacketWalk(HybridWalk, InspectedWalk, AcceleratedWalk):
     """One packet on its way; `walk` may be called once."""
 
     def __init__(self, places: Places, leg: Leg, memory: Memory, nat_source_port: int, size: Size | None = None) -> None:
@@ -73,6 +74,7 @@ class PacketWalk(HybridWalk, InspectedWalk):
         """The interface that the packet has left last, None once it has been outside."""
         self._forwards = 0
         self._inspections = 0
+        self._is_accelerated = False
         self._is_inner = False
         self._entered: tuple[str, str] | None = None
         """The transit gateway that the packet has crossed last, and the VPC from which it entered that; None if it came by a peering or has never been there."""
@@ -131,6 +133,8 @@ class PacketWalk(HybridWalk, InspectedWalk):
         crosses = next_hop is None or next_hop.is_transit_gateway or next_hop.subnet.id != place.subnet.id
         if crosses and not self._passes_acl(place, packet, Direction.OUTBOUND):
             return None
+        if (place.vpc.id, packet) in self._memory.accelerated:
+            return self._back_from_vpc(place, packet)
         if (peering_id := self._memory.returned.get((place.vpc.id, packet))) is not None:
             return self._over_peering(peering_id, packet, place, f"{peering_id} return to sender")
         selected = select(place.route_table, place.vpc, packet.destination, self._places.prefix_lists)
@@ -147,7 +151,7 @@ class PacketWalk(HybridWalk, InspectedWalk):
         """The interface to which the packet goes from here, if it stays in the VPC and there is one."""
         if packet.destination in place.subnet.cidr_block:
             return self._places.by_vpc.get((place.vpc.id, packet.destination))
-        if (place.vpc.id, packet) in self._memory.returned:
+        if (place.vpc.id, packet) in self._memory.returned or (place.vpc.id, packet) in self._memory.accelerated:
             return None
         selected = select(place.route_table, place.vpc, packet.destination, self._places.prefix_lists)
         if selected is None or (selected.route is not None and self._is_blackhole(selected.route)):
@@ -354,6 +358,10 @@ class PacketWalk(HybridWalk, InspectedWalk):
 
     def _internet(self, packet: Packet) -> Arrival | None:
         self._left = None
+        if packet.destination in self._places.accelerators.by_address:
+            return self._to_accelerator(packet)
+        if (exit := self._places.accelerators.by_own_address.get(packet.destination)) is not None:
+            return self._back_from_public_address(exit, packet)
         router = self._places.sites.routers.get(packet.destination)
         if router is not None and (inside := self._memory.translated.get((router, packet))) is not None:
             self._hop(router, Stage.CUSTOMER_GATEWAY, router, packet, inside)
@@ -400,7 +408,7 @@ class PacketWalk(HybridWalk, InspectedWalk):
             named = self._named_from(neighbour) if by_middlebox and neighbour is not None else self._places.named
         decision = evaluate(place.groups, packet, flow, named)
         if decision.verdict is Verdict.ALLOW and (known is None or not known.is_reply):
-            always = always or place.always_tracked or (neighbour is not None and neighbour.always_tracked)
+            always = always or self._is_accelerated or place.always_tracked or (neighbour is not None and neighbour.always_tracked)
             found = KnownFlow(origin=decision.origin, tracked=always or tracked(place.groups, packet, flow), protocol=packet.protocol, timeouts=place.timeouts)
             self._memory.learn(place.id, flow, packet, reply_to(packet), found)
         self._hops.append(Hop(where=place.id, stage=Stage.SECURITY_GROUP, verdict=decision.verdict, origin=decision.origin, packet=packet))

@@ -25,6 +25,7 @@ from testbed.model.transit_gateway_vpc_attachment import TransitGatewayVpcAttach
 from testbed.model.vpc import Vpc
 from testbed.model.vpc_endpoint import VpcEndpoint
 from testbed.model.vpc_peering_connection import VpcPeeringConnection
+from testbed.oracle.accelerator import Accelerators
 from testbed.oracle.direct_connect import DirectConnectWays
 from testbed.oracle.gateway_load_balancer import GatewayLoadBalancers
 from testbed.oracle.network_firewall import Firewalls
@@ -113,6 +114,7 @@ class Places:
         self.internet_by_node = {host.node: host for host in hosts}
         self.private_ways = PrivateWays(resolved)
         self.gateway_load_balancers = GatewayLoadBalancers(resolved)
+        self.accelerators = Accelerators(resolved)
         self.internet |= {address: InternetPlace(node=node, address=address) for address, node in self.private_ways.service_addresses.items()}
         self.members = _members(interfaces)
         self._vpc_of_group = {group.id: group.vpc_id for place in interfaces for group in place.groups}

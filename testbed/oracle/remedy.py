@@ -56,6 +56,8 @@ def advise(walk: Walk, places: Places) -> Advice:
             return _network_firewall(last)
         case Stage.INTERNET:
             return _internet(last, places)
+        case Stage.GLOBAL_ACCELERATOR:
+            return Advice(cause=f"{last.origin} for {packet_words(last.packet)}.", remedy="add a listener with this protocol and port, an endpoint group whose traffic dial is above 0, and in it an endpoint of a weight above 0")
         case _:
             return Advice(cause=f"{last.origin}.")
 

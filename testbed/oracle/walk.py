@@ -50,6 +50,7 @@ class Stage(enum.StrEnum):
     CUSTOMER_GATEWAY = "customer-gateway"
     """The router of an on-premises site."""
     TRANSIT_GATEWAY = "transit-gateway"
+    GLOBAL_ACCELERATOR = "global-accelerator"
     VPC_ENDPOINT = "vpc-endpoint"
     LOAD_BALANCER = "load-balancer"
     INTERNET_GATEWAY = "internet-gateway"
