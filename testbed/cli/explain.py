@@ -28,13 +28,14 @@ if TYPE_CHECKING:
 def command(lab_name: str | None, source: str, destination: str, port: int | None, protocol: str, as_json: bool) -> int:
     """Send a real probe and tell which rules judged it, and which one decided; then ask the model the same. Exit 1 if the two disagree.
 
-    SRC is a node; DST a node, an address, or a name that SRC can resolve.
+    SRC is a node; DST a node, an accelerator, an address, or a name that SRC can resolve.
 
     \b
     testbed explain client shop-db --port 5432
     testbed explain web-a shop-db --port 5432
     testbed explain web-a 8.8.8.8 --proto icmp
     testbed explain app s3.eu-west-1.amazonaws.com
+    testbed explain user-london ga-shop --port 80
     """
     from testbed.cli.warm import printed
 
@@ -58,9 +59,9 @@ def explained(lab: LabView, oracle: Oracle, source: str, destination: str, proto
 
 
 def address_named(lab: LabView, source: str, destination: str) -> IPv4Address:
-    """The address of a node, the address itself, or what `source` resolves the name to. Raises `BadSource`."""
+    """The address of a node, an accelerator's, the address itself, or what `source` resolves the name to. Raises `BadSource`."""
     from testbed.observe.nodes import LabNode
-    from testbed.observe.places import address_of
+    from testbed.observe.places import address_of, served_address
 
     try:
         return IPv4Address(destination)
@@ -71,6 +72,8 @@ def address_named(lab: LabView, source: str, destination: str) -> IPv4Address:
             return LabNode(lab, source).resolved(destination)
         except LookupError as error:
             raise BadSource(str(error), f"name a node or an address, or look with: testbed exec {source} -- dig {destination}") from error
+    if (served := served_address(lab.plan, destination)) is not None and all(node.name != destination for node in lab.plan.nodes):
+        return served
     address = address_of(lab.plan, node_of(lab.plan, destination).name)
     if address is None:
         raise BadSource(f"{destination} has no address of its own", "name another node, or an address")

@@ -48,7 +48,9 @@ ACCEPTED = "200-399"
 def lower(edge: AcceleratorEdge, resolved: Resolved) -> Fragment:
     """The location's node, its links to its city and to every exit, its speaker and its daemon."""
     city = city_of(resolved, edge.city)
-    identity = Node(name=edge.node, kind=NodeKind.EDGE_LOCATION, label=f"Global Accelerator {edge.code} ({edge.city})", origin="Global Accelerator", city=edge.city, group=city.node)
+    served = tuple(sorted((address, accelerator.id) for accelerator in resolved.accelerators if accelerator.enabled for address in accelerator.addresses))
+    label = f"Global Accelerator {edge.code} ({edge.city})"
+    identity = Node(name=edge.node, kind=NodeKind.EDGE_LOCATION, label=label, origin="Global Accelerator", city=edge.city, group=city.node, hosts=served)
     inside = tuple(
         Route(destination=IPv4Network(address), device=accelerator_link.edge_device(exit), via=accelerator_link.EXIT_END, onlink=True, source=edge.address, origin=f"Global Accelerator to {exit.node}")
         for exit in resolved.accelerator_exits

@@ -1,7 +1,7 @@
 """Hosted zones as Route 53 serves them: its own SOA and NS, the records, and aliases as the addresses that they stand for.
 
 Sources: Route 53 developer guide, "NS and SOA records that Amazon Route 53 creates for a public hosted zone", "Choosing between alias and
-non-alias records" (documented); a TTL of 60 s for load balancers (documented) and distributions (known, unconfirmed).
+non-alias records" (documented); a TTL of 60 s for load balancers (documented), distributions (known, unconfirmed) and accelerators (assumed).
 """
 
 from __future__ import annotations
@@ -74,6 +74,8 @@ def _record(record: RecordSet, resolved: Resolved) -> Record:
         return _distribution_record(name, record.alias_target, resolved)
     if record.alias_target in {b.id for b in resolved.topology.of(LoadBalancer)}:
         return load_balancer_record(name, record.alias_target, resolved)
+    if record.alias_target in {accelerator.id for accelerator in resolved.accelerators}:
+        return _accelerator_record(name, record.alias_target, resolved)
     return Record(name=name, type=record.type, alias=absolute(record.alias_target))
 
 
@@ -102,6 +104,12 @@ def _distribution_record(name: str, distribution: str, resolved: Resolved) -> Re
     return Record(name=name, type="A", ttl=ALIAS_TTL_S, nearest=places, origin=distribution)
 
 
+def _accelerator_record(name: str, accelerator_id: str, resolved: Resolved) -> Record:
+    """Both static addresses, whoever asks and whatever the health of endpoints ("AWS Global Accelerator components"; documented)."""
+    accelerator = next(each for each in resolved.accelerators if each.id == accelerator_id)
+    return Record(name=name, type="A", ttl=ALIAS_TTL_S, values=tuple(map(str, accelerator.addresses)), origin=accelerator_id)
+
+
 def location_of(city: str, resolved: Resolved) -> Location:
     """A city's coordinates as the DNS daemon's configuration has them."""
     place = city_of(resolved, city).city
@@ -109,12 +117,15 @@ def location_of(city: str, resolved: Resolved) -> Location:
 
 
 def _aws_zones(resolved: Resolved) -> Iterator[Zone]:
-    """``cloudfront.net``, ``amazonaws.com``, and the zones of Route 53's own servers."""
+    """``cloudfront.net``, ``amazonaws.com``, ``awsglobalaccelerator.com`` if there are any, and the zones of Route 53's own servers."""
     distributions = tuple(_distribution_record(name, distribution, resolved) for distribution, name in resolved.distribution_names)
     yield _zone("cloudfront.net", distributions, resolved, origin="CloudFront")
     names = resolved.load_balancer_names
     balancers = tuple(record for balancer, name in names for record in (load_balancer_record(name, balancer, resolved), *_zone_records(name, balancer, resolved)))
     yield _zone("amazonaws.com", (*balancers, *database_records(resolved), *host_name.public_records(resolved), *aws_service.public_records(resolved), *load_balancer_keys.public_records(resolved)), resolved, origin="AWS")
+    if resolved.accelerators:
+        accelerators = tuple(_accelerator_record(accelerator.dns_name, accelerator.id, resolved) for accelerator in resolved.accelerators)
+        yield _zone("awsglobalaccelerator.com", accelerators, resolved, origin="Global Accelerator")
     for server in resolved.route53_servers:
         address = Record(name=server.host_name, type="A", ttl=NAME_SERVERS_TTL_S, values=(str(server.address),), origin="Route 53")
         yield _zone(server.host_name.partition(".")[2], (address,), resolved, origin="Route 53")

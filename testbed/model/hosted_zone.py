@@ -22,7 +22,7 @@ WILDCARD = "*."
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RecordSet:
-    """A simple record (`resource_records` and `ttl`) or an alias (`alias_target`: the id of a distribution or load balancer, or a record name of the same zone)."""
+    """A simple record (`resource_records` and `ttl`) or an alias (`alias_target`: the id of a distribution, load balancer or accelerator, or a record name of the same zone)."""
 
     name: str
     type: str

@@ -18,7 +18,7 @@ from testbed.observe.probe_flow import REPLY, REQUEST, ProbeFlow
 from testbed.observe.route_lookup import Chosen, choose
 from testbed.observe.trace import Verdict
 from testbed.plan import Node, NodeKind, Plan
-from testbed.plan.marks import SAME_SUBNET
+from testbed.plan.marks import FIRST_RETURN_TABLE, ROUTE_TABLE_MASK, SAME_SUBNET
 
 Describe = Callable[[str, str], str]
 """(a rule's name, an ACL's direction) → what the rule says, empty if it is no written rule."""
@@ -124,8 +124,10 @@ def _hop(crossing: _Crossing, node: Node | None, describe: Describe) -> Hop:
 
 
 def _mark(verdicts: list[Verdict], kind: NodeKind = NodeKind.FABRIC) -> int:
-    """The packet's mark when its route was chosen: in a fabric the first that it was given, in a transit gateway, which may choose another zone for it, the last."""
+    """The packet's mark when its route was chosen: in a fabric the first that it was given, unless it returns as its flow came; in a transit gateway, which may choose another zone for it, the last."""
     marks = [verdict.mark for verdict in verdicts if verdict.mark] or [0]
+    if kind is NodeKind.FABRIC and (returning := [mark for mark in marks if mark & ROUTE_TABLE_MASK >= FIRST_RETURN_TABLE]):
+        return returning[0]
     return marks[-1] if kind is NodeKind.TRANSIT_GATEWAY else marks[0]
 
 

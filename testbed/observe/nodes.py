@@ -18,7 +18,7 @@ from typing import Any
 
 from testbed.observe.capture import Capture
 from testbed.observe.lab_view import LabView
-from testbed.observe.places import address_of
+from testbed.observe.places import address_of, served_address
 from testbed.observe.probe import Protocol, Ready, Sent
 
 TIMEOUT_S = 30.0
@@ -136,13 +136,15 @@ class LabNode:
         return Ready(self._lab, self.name, self.resolved(destination), protocol, port).send(timeout_s)
 
     def resolved(self, destination: str | IPv4Address) -> IPv4Address:
-        """An address as it is, a node's own address, or a name looked up from here. Raises LookupError."""
+        """An address as it is, a node's own address, an accelerator's, or a name looked up from here. Raises LookupError."""
         try:
             return IPv4Address(destination)
         except ValueError:
             name = str(destination)
         if any(node.name == name for node in self._lab.plan.nodes):
             return LabNode(self._lab, name).address
+        if (served := served_address(self._lab.plan, name)) is not None:
+            return served
         answers = [answer for answer in self.dig(name) if not answer.endswith(".")]
         if not answers:
             raise LookupError(f"{name} is neither a node nor a name that {self.name} can resolve")

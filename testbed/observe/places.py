@@ -59,8 +59,15 @@ def address_of(plan: Plan, node: str) -> IPv4Address | None:
     return None
 
 
+def served_address(plan: Plan, name: str) -> IPv4Address | None:
+    """The lowest address that nodes serve under a name that is no node's: an accelerator's, which no interface has. None if none does."""
+    return min((address for node in plan.nodes for address, served in node.hosts if served == name), default=None)
+
+
 def _host_names(plan: Plan) -> Iterator[tuple[IPv4Address, str]]:
-    """What host routes are for: a name server (``a.root-servers.net``), or the interface that a public address is mapped to (``eni-alb-shop-a``)."""
+    """What host routes are for: a name server (``a.root-servers.net``), or the interface that a public address is mapped to (``eni-alb-shop-a``); and what nodes serve without having its address."""
+    for node in plan.nodes:
+        yield from node.hosts
     routes = [route for node in plan.nodes for route in node.routes if route.destination.prefixlen == 32 and route.origin]
     for route in sorted(routes, key=lambda route: "." in route.origin):  # the last of an address counts
         yield route.destination.network_address, route.origin if "." in route.origin else route.origin.split()[-1]

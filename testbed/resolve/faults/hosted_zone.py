@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from testbed.model.accelerator import Accelerator
 from testbed.model.distribution import Distribution
 from testbed.model.hosted_zone import HostedZone, RecordSet
 from testbed.model.load_balancer import LoadBalancer
@@ -16,7 +17,7 @@ from testbed.resolve.interfaces import Wanted
 from testbed.resolve.references import References
 
 ALIASED_TYPES = ("A", "AAAA")
-"""Types of an alias to a distribution or load balancer. NOT MODELLED: AAAA answers (IPv6)."""
+"""Types of an alias to a distribution, load balancer or accelerator. NOT MODELLED: AAAA answers (IPv6)."""
 
 
 def faults(references: References, _: tuple[Wanted, ...]) -> Iterator[Fault]:
@@ -35,7 +36,7 @@ def faults(references: References, _: tuple[Wanted, ...]) -> Iterator[Fault]:
 def _alias_faults(zone: HostedZone, record: RecordSet, alias_target: str, references: References) -> Iterator[Fault]:
     name = f"{zone.id} {record.name} {record.type}"
     target = references.named(alias_target)
-    if isinstance(target, Distribution | LoadBalancer):
+    if isinstance(target, Accelerator | Distribution | LoadBalancer):
         if record.type not in ALIASED_TYPES:
             yield Fault(resource=name, problem=f"an alias of type {record.type} to {alias_target}", remedy="use type A")
         if isinstance(target, Distribution) and record.name not in target.aliases:
@@ -46,7 +47,8 @@ def _alias_faults(zone: HostedZone, record: RecordSet, alias_target: str, refere
     if not same_name:
         known = {other.name for other in zone.record_sets}
         known |= {distribution.id for distribution in references.topology.of(Distribution)} | {balancer.id for balancer in references.topology.of(LoadBalancer)}
-        problem = f"alias_target {alias_target!r} is neither a distribution, nor a load balancer, nor a record of the zone"
+        known |= {accelerator.id for accelerator in references.topology.of(Accelerator)}
+        problem = f"alias_target {alias_target!r} is neither a distribution, nor a load balancer, nor an accelerator, nor a record of the zone"
         yield Fault(resource=name, problem=problem, remedy=did_you_mean(alias_target, known - {record.name}))
     elif record.type not in {other.type for other in same_name}:
         yield Fault(resource=name, problem=f"{alias_target} has no record of type {record.type}", remedy=f"an alias has its target's type: use {same_name[0].type}")

@@ -220,7 +220,7 @@ def test_an_alias_with_a_ttl_is_told():
 
 def test_an_alias_to_nothing_is_told_with_the_most_alike():
     (fault,) = faults(topology(zone(RecordSet(name="a.x.example.com", type="A", alias_target="albb"))))
-    assert fault.problem == "alias_target 'albb' is neither a distribution, nor a load balancer, nor a record of the zone"
+    assert fault.problem == "alias_target 'albb' is neither a distribution, nor a load balancer, nor an accelerator, nor a record of the zone"
     assert fault.remedy == "did you mean alb?"
 
 
