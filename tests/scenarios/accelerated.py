@@ -1,8 +1,8 @@
-"""Two Regions behind one accelerator, and nothing that takes time to start: endpoints are bare instances, on whose ports tests listen.
+"""Two Regions behind one accelerator, and nothing that takes time to start: endpoints are bare instances, which tests make answer (`echo.py`).
 
     user-london   LHR    eu-west-1  vpc-eu 10.0.0.0/16   web-eu, web-eu2 (private subnet), eip-eu on hidden-eu
     user-newyork  JFK    us-east-1  vpc-us 10.0.0.0/16   web-us: the same private addresses
-    user-tokyo    NRT    nobody's Region: the nearest is us-east-1
+    user-tokyo    NRT    in no Region of these: the nearer is eu-west-1
 
     tcp/80    both Regions' instances, checked every 10 s (threshold 3)        udp/53   web-eu and web-us
     tcp/443   SOURCE_IP affinity                                               tcp/8080 the Elastic IP: the client is hidden
@@ -32,7 +32,7 @@ HTTP, HTTPS, GAME, HIDDEN, CHECKED = 80, 443, 53, 8080, 7
 REGIONS = {"eu": "eu-west-1", "us": "us-east-1"}
 USERS = {"user-london": "London", "user-newyork": "New York", "user-tokyo": "Tokyo"}
 EDGES = {"user-london": "ga-edge-lhr", "user-newyork": "ga-edge-jfk", "user-tokyo": "ga-edge-nrt"}
-TIME_SCALE = 50.0
+TIME_SCALE = 20.0
 INTERVAL_S, THRESHOLD = 10, 3
 
 
