@@ -8,6 +8,16 @@
     tcp/443   SOURCE_IP affinity                                               tcp/8080 the Elastic IP: the client is hidden
 """
 
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
 from testbed.model import (
     Accelerator,
     AcceleratorListener,
@@ -34,6 +44,10 @@ USERS = {"user-london": "London", "user-newyork": "New York", "user-tokyo": "Tok
 EDGES = {"user-london": "ga-edge-lhr", "user-newyork": "ga-edge-jfk", "user-tokyo": "ga-edge-nrt"}
 TIME_SCALE = 20.0
 INTERVAL_S, THRESHOLD = 10, 3
+ECHO = Path(__file__).with_name("echo.py")
+ENDPOINTS = {"web-eu": "web-eu", "web-eu2": "web-eu2", "web-us": "web-us", "hidden-eu": "eip-eu"}
+"""The instances that answer, and what they are to the accelerator."""
+PATIENCE_S = 20.0
 
 
 def accelerated(time_scale: float = TIME_SCALE, edges: tuple[str, ...] = ("LHR", "JFK", "NRT")) -> Topology:
@@ -82,3 +96,45 @@ def _listener(name: str, protocol: str, ports: tuple[int, int], endpoints: dict[
             for place, names in endpoints.items()
         ),
     )  # fmt: skip
+
+
+def until(true: Callable[[], bool], what: str) -> None:
+    """Wait for it; fails with `what` if it never comes to that."""
+    deadline = time.monotonic() + PATIENCE_S
+    while not true():
+        assert time.monotonic() < deadline, what
+        time.sleep(0.02)
+
+
+def start(lab: Any, name: str) -> subprocess.Popen[bytes]:
+    """Have an instance answer on every port; the caller ends the process."""
+    ports = ",".join(map(str, (HTTP, HTTPS, HIDDEN, CHECKED)))
+    process: subprocess.Popen[bytes] = lab[name].popen(sys.executable, "-I", str(ECHO), name, ports, str(GAME), stdout=subprocess.PIPE)
+    assert process.stdout is not None
+    assert process.stdout.readline() == b"ready\n"
+    return process
+
+
+def states(lab: Any, edge: str) -> dict[str, str]:
+    """What the daemon of an edge location has said last of each endpoint."""
+    log = next(lab.log_directory.glob(f"{edge}.global_accelerator*.jsonl"))
+    events = [json.loads(line) for line in log.read_text().splitlines()]
+    return {event["endpoint"]: event["state"] for event in events if event["event"] == "endpoint_health"}
+
+
+def told(lab: Any, **wanted: str) -> None:
+    """Wait until every edge location knows this of endpoints."""
+    until(lambda: all(wanted.items() <= states(lab, edge).items() for edge in EDGES.values()), f"never {wanted}: {[states(lab, edge) for edge in EDGES.values()]}")
+
+
+def ready(lab: Any) -> None:
+    """Wait until all endpoints are known to be healthy, and every city has a way to the static addresses, its own edge location's if it has one."""
+    told(lab, **dict.fromkeys(ENDPOINTS.values(), "healthy"))
+    cities = {node.name: "metric" for node in lab.plan.nodes if node.kind == "city"}
+    cities |= {lab.plan.node(edge.node).group: f"h-{edge.node}" for edge in lab.resolved.accelerator_edges}
+    static = [str(address) for address in lab.resolved.accelerators[0].addresses]
+    until(lambda: all(_ways(lab, city, static).count(by) == len(static) for city, by in cities.items()), "a city knows no way")
+
+
+def _ways(lab: Any, city: str, static: list[str]) -> str:
+    return "".join(lab[city].run("ip", "route", "show", f"{address}/32").out for address in static)

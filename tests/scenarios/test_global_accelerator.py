@@ -1,64 +1,28 @@
 """Global Accelerator: where users enter, which endpoint they get, whose address it sees, and what becomes of flows when endpoints fail (facts: section 12; trap 30). Twenty times as fast as AWS."""
 
-import json
 import socket
-import subprocess
-import sys
 import time
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
 from scapy.layers.inet import IP, TCP, UDP, fragment
 
 from testbed.model import Protocol
 from testbed.oracle import Outcome, Probe
-from tests.scenarios.accelerated import CHECKED, EDGES, GAME, HIDDEN, HTTP, HTTPS, INTERVAL_S, THRESHOLD, TIME_SCALE, accelerated
+from tests.scenarios.accelerated import EDGES, ENDPOINTS, GAME, HIDDEN, HTTP, HTTPS, INTERVAL_S, PATIENCE_S, THRESHOLD, TIME_SCALE, accelerated, ready, start, told, until
 from tests.scenarios.sending import send_raw
 from tests.scenarios.shop import with_resources
 
 pytestmark = [pytest.mark.packets, pytest.mark.topology.with_args(accelerated)]
 
-ECHO = Path(__file__).with_name("echo.py")
-ENDPOINTS = ("web-eu", "web-eu2", "web-us", "hidden-eu")
-PATIENCE_S = 20.0
 SILENCE_S = 0.4
-
-
-def until(true, what):
-    deadline = time.monotonic() + PATIENCE_S
-    while not true():
-        assert time.monotonic() < deadline, what
-        time.sleep(0.02)
-
-
-def start(lab, name):
-    ports = ",".join(map(str, (HTTP, HTTPS, HIDDEN, CHECKED)))
-    process = lab[name].popen(sys.executable, "-I", str(ECHO), name, ports, str(GAME), stdout=subprocess.PIPE)
-    assert process.stdout is not None
-    assert process.stdout.readline() == b"ready\n"
-    return process
-
-
-def states(lab, edge):
-    """What the daemon of an edge location has said last of each endpoint."""
-    log = next(lab.log_directory.glob(f"{edge}.global_accelerator*.jsonl"))
-    events = [json.loads(line) for line in log.read_text().splitlines()]
-    return {event["endpoint"]: event["state"] for event in events if event["event"] == "endpoint_health"}
-
-
-def told(lab, **wanted):
-    """Wait until every edge location knows this of endpoints."""
-    until(lambda: all(wanted.items() <= states(lab, edge).items() for edge in EDGES.values()), f"never {wanted}: {[states(lab, edge) for edge in EDGES.values()]}")
 
 
 @pytest.fixture(scope="module", autouse=True)
 def endpoints(lab):
     """All endpoints answer and are known to be healthy, and every city has a way to the static addresses; tests that disturb this put it right."""
     running = [start(lab, name) for name in ENDPOINTS]
-    told(lab, **{name.replace("hidden-eu", "eip-eu"): "healthy" for name in ENDPOINTS})
-    cities = [node.name for node in lab.plan.nodes if node.kind == "city"]
-    until(lambda: all(addresses(lab)[1] in lab[city].run("ip", "route", "show", "proto", "bird").out for city in cities), "a city knows no way")
+    ready(lab)
     yield
     for process in running:
         process.kill()
