@@ -6,6 +6,7 @@
 
     tcp/80    both Regions' instances, checked every 10 s (threshold 3)        udp/53   web-eu and web-us
     tcp/443   SOURCE_IP affinity                                               tcp/8080 the Elastic IP: the client is hidden
+    tcp/9000  nlb-us, which has a security group: the client is kept           tcp/9001 nlb-plain, which has none: hidden; both before web-us
 """
 
 from __future__ import annotations
@@ -24,21 +25,26 @@ from testbed.model import (
     ElasticIp,
     EndpointConfiguration,
     EndpointGroup,
+    Forward,
     Instance,
     Internet,
     InternetGateway,
+    Listener,
+    LoadBalancer,
     PortRange,
     Route,
     RouteTable,
     SecurityGroup,
     SecurityGroupRule,
     Subnet,
+    TargetGroup,
     Topology,
     User,
     Vpc,
 )
 
 HTTP, HTTPS, GAME, HIDDEN, CHECKED = 80, 443, 53, 8080, 7
+BALANCED, PLAIN = 9000, 9001
 REGIONS = {"eu": "eu-west-1", "us": "us-east-1"}
 USERS = {"user-london": "London", "user-newyork": "New York", "user-tokyo": "Tokyo"}
 EDGES = {"user-london": "ga-edge-lhr", "user-newyork": "ga-edge-jfk", "user-tokyo": "ga-edge-nrt"}
@@ -62,10 +68,14 @@ def accelerated(time_scale: float = TIME_SCALE, edges: tuple[str, ...] = ("LHR",
             Instance(id="web-eu2", subnet_id="private-eu", private_ip_address="10.0.1.11", security_group_ids=("sg-eu",)),
             Instance(id="hidden-eu", subnet_id="public-eu", private_ip_address="10.0.0.20", security_group_ids=("sg-eu",)),
             ElasticIp(id="eip-eu", region="eu-west-1", instance_id="hidden-eu"),
+            *_balancer("nlb-us", BALANCED, ("sg-us",)),
+            *_balancer("nlb-plain", PLAIN, ()),
             Accelerator(id="ga"),
             *_listener("http", "TCP", (HTTP, 81), {"eu": ("web-eu", "web-eu2"), "us": ("web-us",)}),
             *_listener("game", "UDP", (GAME, GAME), {"eu": ("web-eu",), "us": ("web-us",)}),
             *_listener("sticky", "TCP", (HTTPS, HTTPS), {"eu": ("web-eu", "web-eu2")}, client_affinity="SOURCE_IP"),
+            *_listener("balanced", "TCP", (BALANCED, BALANCED), {"us": ("nlb-us",)}),
+            *_listener("plain", "TCP", (PLAIN, PLAIN), {"us": ("nlb-plain",)}),
             *_listener("hidden", "TCP", (HIDDEN, HIDDEN), {"eu": ("eip-eu",)}),
         ),
     )
@@ -82,6 +92,14 @@ def _region(name: str) -> tuple[object, ...]:
         RouteTable(id=f"rtb-private-{name}", vpc_id=f"vpc-{name}", associations=(f"private-{name}",)),
         SecurityGroup(id=f"sg-{name}", vpc_id=f"vpc-{name}", security_group_ingress=(anybody,)),
         Instance(id=f"web-{name}", subnet_id=f"private-{name}", private_ip_address="10.0.1.10", security_group_ids=(f"sg-{name}",)),
+    )
+
+
+def _balancer(name: str, port: int, groups: tuple[str, ...]) -> tuple[object, ...]:
+    return (
+        LoadBalancer(id=name, type="network", subnets=("public-us",), security_groups=groups),
+        Listener(id=f"{name}-listener", load_balancer_arn=name, port=port, protocol="TCP", default_actions=(Forward(target_group_arn=f"tg-{name}"),)),
+        TargetGroup(id=f"tg-{name}", vpc_id="vpc-us", port=HTTP, protocol="TCP", targets=("web-us",), health_check_port=CHECKED, health_check_interval_seconds=30, healthy_threshold_count=2),
     )
 
 
@@ -115,16 +133,18 @@ def start(lab: Any, name: str) -> subprocess.Popen[bytes]:
     return process
 
 
-def states(lab: Any, edge: str) -> dict[str, str]:
-    """What the daemon of an edge location has said last of each endpoint."""
+def states(lab: Any, edge: str) -> dict[tuple[str, str], str]:
+    """What the daemon of an edge location has said last of each endpoint, by its group and its name."""
     log = next(lab.log_directory.glob(f"{edge}.global_accelerator*.jsonl"))
     events = [json.loads(line) for line in log.read_text().splitlines()]
-    return {event["endpoint"]: event["state"] for event in events if event["event"] == "endpoint_health"}
+    return {(event["endpoint_group"], event["endpoint"]): event["state"] for event in events if event["event"] == "endpoint_health"}
 
 
 def told(lab: Any, **wanted: str) -> None:
-    """Wait until every edge location knows this of endpoints."""
-    until(lambda: all(wanted.items() <= states(lab, edge).items() for edge in EDGES.values()), f"never {wanted}: {[states(lab, edge) for edge in EDGES.values()]}")
+    """Wait until every edge location knows this of endpoints, in every group that has them."""
+    groups = [(group.id, each.endpoint_id) for group in lab.topology.of(EndpointGroup) for each in group.endpoint_configurations]
+    expected = {(group, endpoint): wanted[endpoint] for group, endpoint in groups if endpoint in wanted}
+    until(lambda: all(expected.items() <= states(lab, edge).items() for edge in EDGES.values()), f"never {wanted}")
 
 
 def ready(lab: Any) -> None:

@@ -9,7 +9,25 @@ from scapy.layers.inet import IP, TCP, UDP, fragment
 
 from testbed.model import Protocol
 from testbed.oracle import Outcome, Probe
-from tests.scenarios.accelerated import EDGES, ENDPOINTS, GAME, HIDDEN, HTTP, HTTPS, INTERVAL_S, PATIENCE_S, THRESHOLD, TIME_SCALE, accelerated, ready, start, told, until
+from tests.scenarios.accelerated import (
+    BALANCED,
+    EDGES,
+    ENDPOINTS,
+    GAME,
+    HIDDEN,
+    HTTP,
+    HTTPS,
+    INTERVAL_S,
+    PATIENCE_S,
+    PLAIN,
+    THRESHOLD,
+    TIME_SCALE,
+    accelerated,
+    ready,
+    start,
+    told,
+    until,
+)
 from tests.scenarios.sending import send_raw
 from tests.scenarios.shop import with_resources
 
@@ -99,6 +117,13 @@ def test_an_elastic_ip_never_sees_the_client(lab):
     assert met(lab, "user-tokyo", HIDDEN) == ("hidden-eu", str(own))
 
 
+def test_a_network_balancer_with_a_group_passes_the_client_on_and_one_without_hides_it(lab):
+    until(lambda: reaches(lab, "user-london", BALANCED) and reaches(lab, "user-london", PLAIN), "no balancer answers")
+    assert met(lab, "user-london", BALANCED) == ("web-us", str(lab["user-london"].address))
+    own = next(exit.address for exit in lab.resolved.accelerator_exits if exit.node == "ga-us-east-1")
+    assert met(lab, "user-london", PLAIN) == ("web-us", str(own))
+
+
 def test_client_affinity_keeps_a_client_on_one_endpoint(lab):
     assert len({met(lab, "user-london", HTTPS)[0] for _ in range(8)}) == 1
     assert {met(lab, "user-london", HTTP)[0] for _ in range(16)} == {"web-eu", "web-eu2"}, "without it, ports decide"
@@ -128,6 +153,8 @@ def test_fragments_of_udp_pass_and_those_of_tcp_do_not(lab):
         ("user-newyork", "tcp", 22),
         ("user-newyork", "udp", GAME),
         ("user-tokyo", "icmp", 0),
+        ("user-london", "tcp", BALANCED),
+        ("user-london", "tcp", PLAIN),
         ("hidden-eu", "tcp", HIDDEN),
     ],
 )
@@ -135,7 +162,7 @@ def test_packets_meet_what_the_model_says(lab, user, protocol, port):
     """An endpoint that is its own client, too."""
     told_by = lab.explain(user, "ga", port=port, protocol=protocol)
     assert told_by.agrees, (told_by.cause, told_by.oracle)
-    assert told_by.passed is (port in (HTTP, HIDDEN, GAME))
+    assert told_by.passed is (port in (HTTP, HIDDEN, GAME, BALANCED, PLAIN))
 
 
 def test_groups_and_acls_of_an_endpoint_judge_the_client(lab):
@@ -217,8 +244,8 @@ def test_an_edge_that_fails_hands_its_users_to_the_next(lab):
     until(lambda: "ga-edge" in lab["city-london"].run("ip", "route", "get", addresses(lab)[0]).out, "never back")
 
 
-def reaches(lab, user):
+def reaches(lab, user, port=HTTP):
     try:
-        return bool(met(lab, user))
+        return bool(met(lab, user, port))
     except OSError:
         return False
