@@ -130,7 +130,9 @@ def test_an_exit_into_a_vpc_keeps_the_client_and_one_to_public_addresses_hides_i
     assert not [each for each in table(PLAN, "ga-vpc-eu", "accelerator_exit").chains if "postrouting" in each.hook]
     own = next(exit.address for exit in RESOLVED.accelerator_exits if exit.node == "ga-eu-west-1")
     assert f"snat ip to {own}:1024-65535" in chain(PLAN, "ga-eu-west-1", "from_exit", "accelerator_exit")
-    assert set(elements(PLAN, "ga-vpc-us", "endpoints", "accelerator_exit").values()) == {"10.0.1.10"}
+    inside = {way.endpoint: str(way.inside) for way in RESOLVED.accelerated_ways if way.exit == "ga-vpc-us"}
+    assert elements(PLAN, "ga-vpc-us", "endpoints", "accelerator_exit")[inside["web-us"]] == "10.0.1.10"
+    assert set(inside) == {"nlb-us", "web-us"}, "nlb-plain has no security group"
 
 
 def test_replies_go_back_to_the_edge_of_their_flow():
