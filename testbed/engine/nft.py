@@ -1,4 +1,4 @@
-"""Rulesets into namespaces, through the `nft` command: one process and one transaction per namespace.
+"""Rulesets into namespaces, through the `nft` command: one process and one transaction per namespace. A change is told with what it refers to (`plan.outline`), so that nft reads nothing.
 
 The kernel takes a transaction in one message, which must fit the sender's buffer. Root raises that as far as is needed; in a user namespace it stays what
 ``net.core.wmem_default`` says (some 200 kB, a few hundred rules), and a larger transaction is refused with "Message too long". Such a ruleset is given in portions, and so that filters
@@ -14,7 +14,7 @@ from collections.abc import Mapping, Sequence
 
 from testbed.engine import syscalls
 from testbed.engine.errors import RealiseError
-from testbed.plan import NodeChange, Ruleset, change_commands, render, render_change, ruleset_commands
+from testbed.plan import NOTHING_IS_READ, NodeChange, Ruleset, change_commands, must_be_read, outline, render, render_change, ruleset_commands
 
 NETLINK_NETFILTER, SO_SNDBUFFORCE = 12, 32
 LARGE = 1 << 28
@@ -44,7 +44,12 @@ def change(node: NodeChange, numbers: Mapping[str, int], namespace: int) -> None
     """Make the ruleset of the namespace what the changed node's is, in one transaction. `numbers` are those of interfaces that are gone or were made anew. Raises RealiseError."""
     replaced = Ruleset() if node.tables is None else node.tables
     removed = tuple(f"delete table {family} {name}\n" for family, name in node.tables_removed)
-    text = "".join((render(replaced), *(render_change(table, numbers) for table in node.tables_edited), *removed))
+    edits = [render_change(table, numbers) for table in node.tables_edited]
+    if any(map(must_be_read, node.tables_edited)):
+        text = "".join((render(replaced), *edits, *removed))
+    else:
+        known = [outline(table.before, edit) for table, edit in zip(node.tables_edited, edits, strict=True)]
+        text = "".join((NOTHING_IS_READ, render(replaced), *known, *edits, *removed))
     if not _tried(text, namespace):
         _in_portions((*ruleset_commands(replaced), *(command for table in node.tables_edited for command in change_commands(table, numbers)), *removed), namespace)
 

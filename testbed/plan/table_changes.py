@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Generic, TypeVar
 
 from testbed.plan.nftables import NftChain, NftMap, NftSet, NftTable, map_text, rule_text, set_text
@@ -23,6 +23,7 @@ INTERFACE = "iface_index"
 FEW = 4
 """Elements that are taken one by one from an interval map; more of them, and the map is made anew."""
 C = TypeVar("C", NftSet, NftMap)
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,11 +40,12 @@ class ElementsChange:
 class TableChange:
     """From one table to another of the same name, in place. `chains_refilled` are there already and get these rules instead of theirs.
 
-    What is made anew is both removed and added.
+    What is made anew is both removed and added. `before` is the table as it is until then.
     """
 
     family: str
     name: str
+    before: NftTable = field(default=NftTable(name=""), compare=False, repr=False)
     elements: tuple[ElementsChange, ...] = ()
     sets_removed: tuple[str, ...] = ()
     maps_removed: tuple[str, ...] = ()
@@ -61,20 +63,22 @@ class TableChange:
 def table_change(old: NftTable, new: NftTable, remade: frozenset[str] = frozenset()) -> TableChange | None:
     """The change that makes table `old` into `new`, whose interfaces `remade` were made anew; None if only replacing the table whole does."""
     if old is new and not remade:
-        return TableChange(family=new.family, name=new.name)
+        return TableChange(family=new.family, name=new.name, before=old)
     sets, maps = _compare(old.sets, new.sets, _elements_of_set, remade), _compare(old.maps, new.maps, _elements_of_map, remade)
-    before, after = {chain.name: chain for chain in old.chains}, {chain.name: chain for chain in new.chains}
-    changed = [(known, chain) for name, chain in after.items() if (known := before.get(name)) is not chain and known != chain]
+    before, after = ({chain.name: chain for chain in chains} for chains in _apart(old.chains, new.chains))
+    changed = [(known, chain) for name, chain in after.items() if (known := before.get(name)) != chain]
     if old.timeouts != new.timeouts or _other_kind(old, new) or any(known is not None and known.hook != chain.hook for known, chain in changed):
         return None
     anew = {*(f"@{item.name}" for item in sets.added), *(f"@{item.name}" for item in maps.added)}
     quoted = tuple(f'"{device}"' for device in sorted(remade))
     refilled = {chain.name for known, chain in changed if known is not None}
     if anew or quoted:
-        refilled |= {name for name, chain in after.items() if name in before and _refers(chain, quoted, anew)}
+        added = {chain.name for known, chain in changed if known is None}
+        refilled |= {chain.name for chain in new.chains if chain.name not in added and _refers(chain, quoted, anew)}
     return TableChange(
         family=new.family,
         name=new.name,
+        before=old,
         elements=(*sets.edited, *maps.edited),
         sets_removed=sets.removed,
         maps_removed=maps.removed,
@@ -82,7 +86,7 @@ def table_change(old: NftTable, new: NftTable, remade: frozenset[str] = frozense
         sets_added=sets.added,
         maps_added=maps.added,
         chains_added=tuple(chain for known, chain in changed if known is None),
-        chains_refilled=tuple(chain for name, chain in after.items() if name in refilled),
+        chains_refilled=tuple(chain for chain in new.chains if chain.name in refilled),
     )
 
 
@@ -127,6 +131,8 @@ class _Comparison(Generic[C]):
 
 def _compare(old: tuple[C, ...], new: tuple[C, ...], elements_of: Callable[[C], dict[str, str]], remade: frozenset[str]) -> _Comparison[C]:
     """Sets or maps by name; `elements_of` gives the elements of one as nft writes them, by key."""
+    if not remade:
+        old, new = _apart(old, new)
     before, after = {item.name: item for item in old}, {item.name: item for item in new}
     edited = {name: _changed(before[name], item, elements_of, remade) for name, item in after.items() if name in before}
     return _Comparison(
@@ -134,6 +140,14 @@ def _compare(old: tuple[C, ...], new: tuple[C, ...], elements_of: Callable[[C], 
         added=tuple(item for name, item in after.items() if edited.get(name) is None),
         edited=tuple(change for change in edited.values() if change is not None and (change.removed or change.added)),
     )
+
+
+def _apart(old: tuple[T, ...], new: tuple[T, ...]) -> tuple[tuple[T, ...], tuple[T, ...]]:
+    """Both without what is one object in both: the compiler makes again only what changed."""
+    if old is new:
+        return (), ()
+    before, after = set(map(id, old)), set(map(id, new))
+    return tuple(item for item in old if id(item) not in after), tuple(item for item in new if id(item) not in before)
 
 
 def _elements_of_set(item: NftSet) -> dict[str, str]:
