@@ -89,8 +89,9 @@ def _map(where: str, same: list[NftMap]) -> NftMap:
     """All parts of a map as one. Interfaces with the same rules bring the same part, which is looked at once."""
     same = list({id(part): part for part in same}.values())
     _agree(f"{where}: map {same[0].name}", {(m.type, m.value_type, m.flags) for m in same})
-    merged = replace(same[0], elements=_unique(f"{where}: map {same[0].name}", (e for m in same for e in m.elements), lambda element: element[0]))
-    return replace(merged, size=_room(len(merged.elements))) if merged.type.startswith(INTERFACE) else merged
+    elements = _unique(f"{where}: map {same[0].name}", (e for m in same for e in m.elements), lambda element: element[0])
+    merged = same[0] if elements == same[0].elements else replace(same[0], elements=elements)  # what stays the same object is not compared again (`plan.table_changes`)
+    return replace(merged, size=_room(len(elements))) if merged.type.startswith(INTERFACE) else merged
 
 
 def _room(elements: int) -> int:

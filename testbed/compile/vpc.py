@@ -106,8 +106,9 @@ def _same_subnet_hops(name: str, resolved: Resolved) -> NftSet:
 
 def _destination_checks(name: str, resolved: Resolved) -> tuple[NodePart, ...]:
     parts = []
+    checked = frozenset(_checked_targets(name, resolved))
     for interface in resolved.interfaces_in(name):
-        if interface.id not in _checked_targets(name, resolved):
+        if interface.id not in checked:
             continue
         chain = identifier("destination_check", interface.id)
         rule = NftRule(statement=f"ip daddr != {fabric.addresses(interface)} counter drop", origin=f"{interface.id} source/destination check")
