@@ -2,7 +2,7 @@
 
 It is asked by `services.aws` alone, which has decided who may. Clients meet the front, whose death loses nothing. The death of this process loses the Region's data,
 as nothing on AWS would: it is back with the topology's buckets, and each answer bears the number of its life, by which the front sees and says that it is another one.
-moto is imported here and nowhere else, after the fork, so that no other daemon carries its memory.
+moto is imported by this package alone, in a zygote of its own (`engine.zygote`), so that no other daemon carries its memory and a new life begins without importing it again.
 """
 
 from __future__ import annotations
@@ -57,12 +57,13 @@ async def serve(config: Config, runtime: Runtime) -> None:
 
 
 def _make(config: Config, runtime: Runtime) -> BaseWSGIServer:
-    os.environ["MOTO_ACCOUNT_ID"] = config.account  # moto reads its settings from the environment, when it is imported
+    os.environ["MOTO_ACCOUNT_ID"] = config.account  # moto reads it at each request
     moto = importlib.import_module("moto.server")
     application = importlib.import_module("moto.moto_server.werkzeug_app")
     serving = importlib.import_module("werkzeug.serving")
     logging.getLogger("werkzeug").setLevel(logging.WARNING)
     dispatch = Dispatch({service: moto.create_backend_app(service) for service in SERVICES}, secrets.token_hex(8))
+    importlib.import_module("moto.moto_api._internal").mock_random.seed()  # the life before, forked from the same zygote, gave its queues and keys the identifiers that would come now
     _leave_permission_to_the_front()
     _seed(config)
     sock = runtime.socket_for(config.listen)

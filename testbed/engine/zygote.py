@@ -6,12 +6,16 @@ It is single-threaded, forked from the supervisor before anything listens, and s
     supervisor → zygote   Spawn (JSON) + descriptors: events, stderr, the node's namespace
     zygote → supervisor   Spawned, Exited; from the daemon itself: Ready
 
+What one kind alone needs and takes seconds to import (`LARGE`) is not in every daemon's memory: the first of its kind has the zygote fork another zygote, which imports that as well and
+from which those daemons are forked, so that one which died is back at once. It speaks to the zygote as the zygote to the supervisor, who knows nothing of it.
+
 Each daemon is a process of its own: it can be killed, stopped and starved. All die with the zygote, and the zygote with its supervisor.
 Daemons are named, not imported, here: `services.<kind>` is loaded by name as ``python -m`` would.
 """
 
 from __future__ import annotations
 
+import contextlib
 import gc
 import importlib
 import logging
@@ -31,6 +35,8 @@ from testbed.engine import syscalls
 from testbed.engine.namespaces import NETNS
 
 PRELOADED = ("services.dns.server", "services.cloudfront.server", "services.alb.server", "services.nlb.server", "services.gwlb.server", "services.global_accelerator.server", "services.geneve_appliance.server", "services.instance.server", "services.rds.server", "services.bgp.server", "services.flow_log.server", "services.traffic_mirror.server", "services.imds.server", "services.ipsec.server", "services.ntp.server", "services.common.main", "testbed.engine.wire")
+LARGE = {"aws_state": ("services.aws_state.server", "services.aws_state.imports")}
+"""Kinds with a zygote of their own, and what that imports."""
 UNPRIVILEGED_UID = 1000
 MESSAGE_BYTES = 65536
 DESCRIPTORS = 3
@@ -58,13 +64,13 @@ class Notice:
 
 
 class Zygote:
-    """The supervisor's handle on its zygote."""
+    """The supervisor's handle on its zygote, and the zygote's on one of `LARGE`."""
 
-    def __init__(self) -> None:
+    def __init__(self, preloaded: Iterable[str] = PRELOADED, kind: str | None = None) -> None:
         self._socket, there = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         self.pid = os.fork()
         if self.pid == 0:
-            _in_child(lambda: _serve(there))
+            _in_child(lambda: _serve(there, preloaded, kind))
         there.close()
 
     def fileno(self) -> int:
@@ -125,21 +131,23 @@ def _in_child(run: Callable[[], int]) -> None:
         os._exit(code)
 
 
-def _serve(there: socket.socket) -> int:
+def _serve(there: socket.socket, preloaded: Iterable[str], kind: str | None) -> int:
+    """Be a zygote: of all kinds, or of one of `LARGE`."""
     syscalls.die_with_parent()
-    syscalls.set_process_name("testbed-zygote")
+    syscalls.set_process_name("testbed-zygote" if kind is None else f"zygote-{kind}")
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
         signal.signal(number, signal.SIG_IGN)
     _log_to_stderr()  # before descriptors that the parent's handlers may know by number are used for other things
     wake_read, wake_write = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
     _close_descriptors(keep={0, 1, 2, there.fileno(), wake_read, wake_write})
-    for name in PRELOADED:
+    for name in preloaded:
         importlib.import_module(name)
     gc.collect()
     gc.freeze()
     signal.signal(signal.SIGCHLD, lambda *_: None)
     signal.set_wakeup_fd(wake_write, warn_on_full_buffer=False)
     names: dict[int, str] = {}
+    others: dict[str, _Other] = {}
     poll = select.poll()
     poll.register(there, select.POLLIN)
     poll.register(wake_read, select.POLLIN)
@@ -148,6 +156,11 @@ def _serve(there: socket.socket) -> int:
         if wake_read in ready:
             os.read(wake_read, 4096)
         _report_exits(there, names)
+        for large, other in tuple(others.items()):
+            if other.zygote.fileno() in ready and not other.pass_on(there):
+                poll.unregister(other.zygote)
+                other.zygote.close()
+                del others[large]
         if there.fileno() in ready:
             try:
                 message, descriptors, _, _ = socket.recv_fds(there, MESSAGE_BYTES, DESCRIPTORS)
@@ -156,13 +169,47 @@ def _serve(there: socket.socket) -> int:
             if not message:
                 return 0
             spawn = msgspec.json.decode(message, type=Spawn)
-            pid = os.fork()
-            if pid == 0:
-                _in_child(lambda spawn=spawn, descriptors=descriptors: _become(spawn, descriptors, there))  # type: ignore[misc]
-            names[pid] = spawn.name
-            there.send(msgspec.json.encode(Notice(event="spawned", name=spawn.name, pid=pid)))
+            if spawn.kind in LARGE and spawn.kind != kind:
+                if spawn.kind not in others:
+                    others[spawn.kind] = _Other(Zygote(LARGE[spawn.kind], spawn.kind))
+                    poll.register(others[spawn.kind].zygote, select.POLLIN)
+                others[spawn.kind].spawn(spawn, descriptors)
+            else:
+                pid = os.fork()
+                if pid == 0:
+                    _in_child(lambda spawn=spawn, descriptors=descriptors: _become(spawn, descriptors, there))  # type: ignore[misc]
+                names[pid] = spawn.name
+                there.send(msgspec.json.encode(Notice(event="spawned", name=spawn.name, pid=pid)))
             for descriptor in descriptors:
                 os.close(descriptor)
+
+
+class _Other:
+    """A zygote of `LARGE`, and the daemons that it was asked for, by name: 0 until it has told their pid."""
+
+    def __init__(self, zygote: Zygote) -> None:
+        self.zygote = zygote
+        self._pids: dict[str, int] = {}
+
+    def spawn(self, spawn: Spawn, descriptors: list[int]) -> None:
+        """Ask for a daemon; if the zygote has just ended, `pass_on` tells of it as of one that died."""
+        self._pids[spawn.name] = 0
+        with contextlib.suppress(OSError):
+            self.zygote.spawn(spawn, descriptors)
+
+    def pass_on(self, there: socket.socket) -> bool:
+        """Pass its next notice on; False if it has ended, and every daemon of its with it, which is told."""
+        notice = self.zygote.receive()
+        if notice is None:
+            for name, pid in self._pids.items():
+                there.send(msgspec.json.encode(Notice(event="exited", name=name, pid=pid, status=signal.SIGKILL)))
+            return False
+        if notice.event == "exited":
+            self._pids.pop(notice.name, None)
+        else:
+            self._pids[notice.name] = notice.pid
+        there.send(msgspec.json.encode(notice))
+        return True
 
 
 def _report_exits(there: socket.socket, names: dict[int, str]) -> None:

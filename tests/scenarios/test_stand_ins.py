@@ -11,6 +11,7 @@ import socket
 import struct
 import sys
 import time
+from pathlib import Path
 
 import pytest
 
@@ -22,6 +23,7 @@ REGION = "eu-west-1"
 METADATA, TIME = "169.254.169.254", "169.254.169.123"
 PATIENCE_S = 20.0
 FRONT, STATE = f"services-{REGION}.aws", f"services-{REGION}.aws_state"
+ZYGOTE = "zygote-aws_stat"  # what fits of a process's name
 PRELUDE = f"""
 import boto3, json, sys
 from botocore.config import Config
@@ -55,14 +57,24 @@ def python(lab, program):
     return done.out.split("\n")[:-1]
 
 
+def pid_of(lab, name):
+    (service,) = (service for service in lab.ps() if service.name == name)
+    return service.pid
+
+
 def killed(lab, name):
-    """Kill a service, and wait until another process does its work. Whole seconds would fail no test: see the module's docstring."""
-    (before,) = (service for service in lab.ps() if service.name == name)
-    os.kill(before.pid, signal.SIGKILL)
+    """Kill a service, and wait until another process does its work."""
+    again(lab, name, pid_of(lab, name))
+
+
+def again(lab, name, pid):
+    """Kill a process, and wait until another one than now does a service's work. Whole seconds would fail no test: see the module's docstring."""
+    before = pid_of(lab, name)
+    os.kill(pid, signal.SIGKILL)
     deadline = time.monotonic() + PATIENCE_S
     while time.monotonic() < deadline:
         (now,) = (service for service in lab.ps() if service.name == name)
-        if now.state == "ready" and now.pid != before.pid:
+        if now.state == "ready" and now.pid != before:
             return
         time.sleep(0.02)
     pytest.fail(f"{name} is not back")
@@ -126,6 +138,38 @@ def test_with_the_state_they_are_lost_and_the_log_says_so(lab):
     found = python(lab, 'print(sorted(b["Name"] for b in s3.list_buckets()["Buckets"])); print(why(s3.get_object, Bucket="foreign", Key="kept"), why(s3.get_object, Bucket="vault", Key="k")); print(why(s3.put_object, Bucket="reports", Key="k", Body=b"x"))')
     assert found == ["['foreign', 'reports', 'vault']", "404 NoSuchKey 403 AccessDenied", "done"]
     assert [event["region"] for event in events(lab, FRONT, "aws_data_lost")] == [REGION]
+
+
+def parent(pid):
+    """A process's parent, and what that is called."""
+    of = int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1])
+    return of, Path(f"/proc/{of}/comm").read_text().strip()
+
+
+def test_the_state_comes_back_from_a_process_that_has_imported_it_already(lab):
+    """To import moto takes seconds. Other daemons do not carry it."""
+    before = parent(pid_of(lab, STATE))
+    assert before[1] == ZYGOTE and parent(pid_of(lab, FRONT)) == parent(before[0])
+    killed(lab, STATE)
+    assert parent(pid_of(lab, STATE)) == before
+    assert python(lab, 'print(len(s3.list_buckets()["Buckets"]))') == ["3"]
+
+
+def test_messages_of_another_life_have_other_identifiers(lab):
+    """Both lives are forked from one process: what it draws at random must not come again."""
+    ask = 'print(sqs.send_message(QueueUrl=sqs.create_queue(QueueName="known")["QueueUrl"], MessageBody="a message")["MessageId"])'
+    killed(lab, STATE)
+    first = python(lab, ask)
+    killed(lab, STATE)
+    assert python(lab, ask) != first
+
+
+def test_without_that_process_the_state_comes_back_as_well(lab):
+    process, name = parent(pid_of(lab, STATE))
+    assert name == ZYGOTE
+    again(lab, STATE, process)
+    assert parent(pid_of(lab, STATE))[0] != process
+    assert python(lab, 'print(len(s3.list_buckets()["Buckets"]))') == ["3"]
 
 
 @pytest.mark.parametrize(
