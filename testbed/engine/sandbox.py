@@ -163,7 +163,7 @@ def _exit_code(status: int) -> int:
 def _visible(keep: Iterable[Path]) -> tuple[Path, ...]:
     """The paths that must survive the masking, without those inside others."""
     wanted = {Path.cwd(), Path(sys.prefix), Path(sys.base_prefix), Path(__file__).resolve().parents[2], *keep}
-    under = sorted({path for path in wanted if str(path) not in MASKED and any(path.is_relative_to(mask) for mask in MASKED) and path.is_dir()})
+    under = sorted({path for path in wanted if str(path) not in MASKED and any(path.is_relative_to(mask) for mask in MASKED) and path.exists()})
     return tuple(path for path in under if not any(other != path and path.is_relative_to(other) for other in under))
 
 
@@ -171,13 +171,15 @@ def _furnish(visible: tuple[Path, ...], masks: tuple[str, ...]) -> None:
     """Private mounts, a /proc and /sys of our own, empty /run, /tmp and /dev/shm, a host name, a loopback, and many descriptors."""
     working_directory = Path.cwd()
     syscalls.mount("none", "/", flags=syscalls.MS_REC | syscalls.MS_PRIVATE)
-    kept = [(path, os.open(path, os.O_PATH | os.O_DIRECTORY)) for path in visible]  # leads there still when the path does not
+    kept = [(path, path.is_dir(), os.open(path, os.O_PATH)) for path in visible]  # leads there still when the path does not
     syscalls.mount("proc", "/proc", "proc", syscalls.MS_NOSUID | syscalls.MS_NODEV | syscalls.MS_NOEXEC)
     syscalls.mount("sysfs", "/sys", "sysfs", syscalls.MS_NOSUID | syscalls.MS_NODEV | syscalls.MS_NOEXEC)
     for masked in masks:
         syscalls.mount("tmpfs", masked, "tmpfs", syscalls.MS_NOSUID | syscalls.MS_NODEV, "mode=1777")
-    for path, descriptor in kept:
-        path.mkdir(parents=True, exist_ok=True)
+    for path, is_folder, descriptor in kept:
+        (path if is_folder else path.parent).mkdir(parents=True, exist_ok=True)
+        if not is_folder:
+            path.touch()
         syscalls.bind(f"/proc/self/fd/{descriptor}", str(path), recursive=True)
         os.close(descriptor)
     if str(working_directory) not in masks:  # there, the old directory stays ours, beneath the new mount

@@ -18,6 +18,7 @@ import contextlib
 import logging
 import os
 import re
+import shlex
 import shutil
 import sys
 from collections.abc import Callable, Iterator, Sequence
@@ -33,6 +34,8 @@ if TYPE_CHECKING:
 FIXTURE = "lab"
 SANDBOX_FIXTURE = "lab_sandbox"
 FAILURES = "testbed-failures"
+KEEP = "--keep"
+"""What `worker` is told of a path that its tests see though it lies in the host's /tmp."""
 REFUSED = "TESTBED_SANDBOX_REFUSED"
 """Environment variable of a worker that could not enter a sandbox: the reason."""
 CALL_FAILED = pytest.StashKey[bool]()
@@ -55,9 +58,11 @@ def pytest_xdist_setupnodes(config: pytest.Config, specs: list[Any]) -> None:
     """Start each local worker through `testbed.pytest_plugin.worker`."""
     if config.getoption("--no-lab-sandbox"):
         return
+    factory: pytest.TempPathFactory = config._tmp_path_factory  # type: ignore[attr-defined]  # as xdist does, whose workers have their folders in the controller's
+    kept = [word for path in (*_kept(config), factory.getbasetemp()) for word in (KEEP, str(path))]
     for spec in specs:
         if spec.popen and not spec.python:
-            spec.python = f"{sys.executable} -m testbed.pytest_plugin.worker"
+            spec.python = shlex.join((sys.executable, "-m", "testbed.pytest_plugin.worker", *kept))
 
 
 @pytest.hookimpl(trylast=True)
@@ -177,9 +182,14 @@ def _topology(wanted: str | Callable[[], Topology], config: pytest.Config) -> To
 
 
 def _kept(config: pytest.Config) -> tuple[Path, ...]:
-    """Directories that the run writes to or reads from, which must stay visible inside."""
+    """What the run writes to or reads from, which must stay visible inside: nothing else of the host's /tmp does."""
     paths = {config.rootpath, config.invocation_params.dir}
-    for option in ("basetemp", "xmlpath"):
-        if value := getattr(config.option, option, None):
-            paths.add(Path(value).absolute().parent)
+    if config.option.basetemp:
+        factory: pytest.TempPathFactory = config._tmp_path_factory  # type: ignore[attr-defined]
+        paths.add(factory.getbasetemp())  # made by that, here: inside it could not be made anew
+    if xml := getattr(config.option, "xmlpath", None):
+        report = Path(xml).absolute()
+        report.parent.mkdir(parents=True, exist_ok=True)
+        report.touch()
+        paths.add(report)
     return tuple(sorted(path for path in paths if path.exists()))

@@ -1,9 +1,13 @@
 """The pytest plugin, run as pytest runs it: nothing here starts a lab."""
 
 import os
+import shutil
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
+
+import pytest
 
 from testbed.engine.sandbox import INSIDE
 
@@ -35,3 +39,49 @@ def test_a_worker_that_may_not_make_a_sandbox_skips_with_the_reason(tmp_path, mo
     monkeypatch.setenv("TESTBED_SANDBOX_REFUSED", "no user namespaces")
     done = pytest_says(tmp_path, 'import pytest\n@pytest.mark.topology("web_app")\ndef test_x(lab): pass\n', "--no-lab-sandbox", "-rs")
     assert "1 skipped" in done.stdout and "this machine runs no labs: no user namespaces" in done.stdout
+
+
+SEES_ITS_OWN = """
+import os, tempfile
+from pathlib import Path
+
+def test_x(lab_sandbox, tmp_path):
+    assert "TESTBED_SANDBOX" in os.environ
+    assert not Path({elsewhere!r}).exists() and not Path({beside!r}).exists()
+    with tempfile.NamedTemporaryFile(dir="/tmp", prefix={prefix!r}, delete=False) as made:
+        made.write(b"private")
+    (tmp_path / "written").write_text(os.readlink("/proc/self/ns/net"))
+    (Path(__file__).parent / "in the checkout").write_text("written")
+"""
+
+
+@pytest.fixture
+def elsewhere():
+    """A file in the host's /tmp that is nobody's business; where these tests are in a sandbox, in the /tmp that they see."""
+    with tempfile.NamedTemporaryFile(dir="/tmp", prefix="testbed-elsewhere-") as file:
+        yield Path(file.name)
+
+
+@pytest.mark.packets
+@pytest.mark.parametrize("options", ((), ("-n", "2", "--dist", "each")), ids=("alone", "workers"))
+def test_inside_the_hosts_temporary_files_are_neither_seen_nor_written(tmp_path, elsewhere, options):
+    """pytest's own folders and the checkout are, though they lie in /tmp themselves: here, the checkout is `tmp_path`'s folder."""
+    prefix = f"{elsewhere.name}-made-"
+    checkout, report, base = tmp_path / "checkout", elsewhere.with_name(f"{elsewhere.name}.xml"), elsewhere.with_name(f"{elsewhere.name}-base")
+    beside = tmp_path / "beside"
+    for folder in (checkout, beside):
+        folder.mkdir()
+    text = SEES_ITS_OWN.format(elsewhere=str(elsewhere), beside=str(beside), prefix=prefix)
+    try:
+        done = pytest_says(checkout, text, *options, "-rs", f"--basetemp={base}", f"--junitxml={report}")
+        if "this machine runs no labs" in done.stdout:
+            pytest.skip("needs a sandbox")
+        written = [path.read_text() for path in base.rglob("test_x0/written")]
+        assert f"{2 if options else 1} passed" in done.stdout, done.stdout + done.stderr
+        assert len({*written, str(Path("/proc/self/ns/net").readlink())}) == (3 if options else 2)
+        assert (checkout / "in the checkout").read_text() == "written"
+        assert 'failures="0"' in report.read_text()
+        assert elsewhere.exists() and list(elsewhere.parent.glob(f"{prefix}*")) == []
+    finally:
+        report.unlink(missing_ok=True)
+        shutil.rmtree(base, ignore_errors=True)
