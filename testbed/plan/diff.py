@@ -241,7 +241,7 @@ def _of_nodes(removed: tuple[Node, ...], kept: tuple[tuple[Node, Node], ...]) ->
     for node in removed:
         yield EndedFlows(sentence=f"flows of {node.name} end: it goes away", node=node.name)
     for old, new in kept:
-        if old is new or old.ruleset == new.ruleset:
+        if old.ruleset is new.ruleset:
             continue
         translated = dict(_translations(new))
         for (name, key), value in _translations(old):
