@@ -196,9 +196,9 @@ def _endpoint(connection: ResolvedVpnConnection, tunnel: ResolvedVpnTunnel, reso
 def _at_gateway(connection: ResolvedVpnConnection, tunnel: ResolvedVpnTunnel, resolved: Resolved) -> Fragment:
     """The link from endpoint to gateway. A virtual private gateway gets its static routes here; a transit gateway's are its route tables' affair."""
     name, device = tunnel_name(connection.id, tunnel.number), gateway_device(connection.id, tunnel.number)
-    at_endpoint = Interface(node=tunnel.node, name=GATEWAY, mac=mac_address(tunnel.node, GATEWAY), mtu_bytes=_mtu(tunnel), origin=connection.id)
+    at_endpoint = Interface(node=tunnel.node, name=GATEWAY, mac=mac_address(tunnel.node, GATEWAY), mtu_bytes=_mtu(tunnel), offloads=False, origin=connection.id)
     at_gateway = Interface(
-        node=connection.gateway, name=device, mac=mac_address(connection.gateway, device), mtu_bytes=_mtu(tunnel), origin=connection.id,
+        node=connection.gateway, name=device, mac=mac_address(connection.gateway, device), mtu_bytes=_mtu(tunnel), coalesces=True, origin=connection.id,
         addresses=(IPv4Interface((amazon_address(tunnel.inside), tunnel.inside.prefixlen)),),
     )  # fmt: skip
     site_end = device_address(tunnel.inside)

@@ -14,6 +14,7 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 from testbed.engine import netlink, nft
+from testbed.engine.coalescing import coalesce
 from testbed.engine.ethtool import settle
 from testbed.engine.links import LabLink, change_link
 from testbed.engine.nodes import FORWARDING, ForwardingNode, LabNode, add_route, nearest_first
@@ -71,6 +72,7 @@ def apply(net: Any, topo: PlanTopo, old: Plan, new: Plan) -> Summary:
     for link in (*change.links_added, *(changed.new for changed in replaced)):
         for end in (link.a, link.b):
             settle(topo.built[end.node], (end.name,))
+            coalesce(topo.built[end.node], (end.name,) if end.coalesces else ())
     _forget_flows(topo, change.flows_ended)
     _change_services(topo, change)
     return _summary(change)

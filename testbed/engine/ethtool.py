@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 SIOCETHTOOL = 0x8946
 ETHTOOL_GLINK = 0x0A
-ETHTOOL_STXCSUM, ETHTOOL_STSO, ETHTOOL_SGSO = 0x17, 0x1F, 0x24
+ETHTOOL_STXCSUM, ETHTOOL_STSO, ETHTOOL_SGSO, ETHTOOL_SGRO = 0x17, 0x1F, 0x24, 0x2C
 
 
 def send_whole_frames(node: LabNode, device: str) -> None:
@@ -31,6 +31,12 @@ def send_whole_frames(node: LabNode, device: str) -> None:
             _command(asking, device, command)
 
 
+def join_segments(node: LabNode, device: str) -> None:
+    """Have `device` join segments that arrive one by one (`coalescing`). Raises OSError if the kernel refuses."""
+    with node.socket(socket.AF_INET, socket.SOCK_DGRAM) as asking:
+        _command(asking, device, ETHTOOL_SGRO, 1)
+
+
 def settle(node: LabNode, devices: Iterable[str]) -> None:
     """Return when each of the devices sends what it is given, if it has a carrier. Raises OSError if one is not there."""
     with node.socket(socket.AF_INET, socket.SOCK_DGRAM) as asking:
@@ -38,6 +44,6 @@ def settle(node: LabNode, devices: Iterable[str]) -> None:
             _command(asking, device, ETHTOOL_GLINK)
 
 
-def _command(asking: socket.socket, device: str, command: int) -> None:
-    value = ctypes.create_string_buffer(struct.pack("II", command, 0))
+def _command(asking: socket.socket, device: str, command: int, data: int = 0) -> None:
+    value = ctypes.create_string_buffer(struct.pack("II", command, data))
     fcntl.ioctl(asking, SIOCETHTOOL, struct.pack("16sP", device.encode(), ctypes.addressof(value)))

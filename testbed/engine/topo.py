@@ -19,6 +19,7 @@ from mininet.node import Switch
 from mininet.topo import Topo
 from mininet.util import numCores
 
+from testbed.engine.coalescing import coalesce
 from testbed.engine.ethtool import settle
 from testbed.engine.links import LabLink
 from testbed.engine.namespaces import NamespaceMaker
@@ -164,6 +165,7 @@ class ServiceSwitch(Switch):  # type: ignore[misc]
         self.topo.wires.start(self.topo.userspace_wires())
         for node in self.topo.built.values():
             settle(node, node.intfNames())
+            coalesce(node, (intf.name for intf in node.intfList() if intf.spec.coalesces))
         self.topo.supervisor.start(self.topo.plan)
 
     def stop(self, deleteIntfs: bool = False) -> None:

@@ -120,6 +120,8 @@ class Interface:
     sysctls: tuple[tuple[str, str], ...] = ()
     offloads: bool = True
     """False: frames leave it as they would be on a wire, segments cut and checksums filled in, for a program that reads them at the other end."""
+    coalesces: bool = False
+    """True: segments that arrive one by one, from a far end without offloads, are joined before they go on, where the kernel can."""
     origin: str = ""
 
 

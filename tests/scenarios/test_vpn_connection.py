@@ -7,11 +7,13 @@ import threading
 import time
 from dataclasses import replace
 from ipaddress import IPv4Address
+from pathlib import Path
 from typing import Any
 
 import pytest
 from scapy.layers.inet import ICMP, IP, TCP, UDP
 
+from testbed.engine import syscalls
 from testbed.model import CustomerDeviceTunnel, OnPremisesSite, Topology, VpnConnection, VpnTunnelOptions
 from testbed.observe.capture import Capture
 from testbed.observe.probe import Answer
@@ -101,6 +103,17 @@ def test_large_transfers_pass_since_the_router_clamps_segments(lab):
         assert send_text(lab, "pc", WEB, text) == text
     offered = [dict(packet[TCP].options)["MSS"] for packet in capture.packets if TCP in packet and packet[TCP].flags & 0x02 and packet[IP].src == str(PC)]
     assert offered and set(offered) == {1360}
+
+
+@pytest.mark.topology.with_args(hurried)
+def test_what_comes_out_of_a_tunnel_is_joined_before_the_gateway(lab):
+    with syscalls.network_namespace(lab.node("vgw").namespace.descriptor):
+        devices = syscalls.filesystem("sysfs")
+    try:
+        said = {name: Path(f"/proc/self/fd/{devices}/class/net/{name}/threaded").read_text().strip() for name in ("t-vpn-office-1", "t-vpn-office-2", "vpc")}
+    finally:
+        os.close(devices)
+    assert said == {"t-vpn-office-1": "1", "t-vpn-office-2": "1", "vpc": "0"}
 
 
 @pytest.mark.topology.with_args(hurried)
