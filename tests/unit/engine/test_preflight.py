@@ -63,9 +63,9 @@ def test_a_child_that_dies_before_it_speaks_counts_as_nothing_found(monkeypatch)
     assert named(found, "veth links").detail == "not tried: no sandbox"
 
 
-def test_a_child_that_hangs_is_ended_at_the_deadline(monkeypatch):
+def test_a_child_that_hangs_is_ended(monkeypatch):
     monkeypatch.setattr(preflight, "_in_child", lambda writer: time.sleep(60))
-    monkeypatch.setattr(preflight, "DEADLINE_S", 0.05)
+    monkeypatch.setattr(preflight, "SILENCE_S", 0.05)
     started = time.perf_counter()
     preflight.check()
     assert time.perf_counter() - started < 30  # the child would sleep for 60
