@@ -75,6 +75,8 @@ class Accept:
     local_preferences: tuple[tuple[Community, int], ...] = ()
     missing_med: int = 0
     communities: tuple[Community, ...] = ()
+    needs_as_path: bool = False
+    """Over iBGP: nothing is taken that the neighbour originates itself."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -124,6 +124,8 @@ def _accept(neighbour: Neighbour, local_asn: int, preference: int) -> Iterator[s
     yield from _only(accept.prefixes)
     if accept.rejected:
         yield f"if net ~ [ {', '.join(_pattern(prefix) for prefix in accept.rejected)} ] then reject;"
+    if accept.needs_as_path:
+        yield "if bgp_path.len = 0 then reject;"
     yield f"preference = {preference};"
     yield f"krt_metric = {neighbour.metric};"
     if neighbour.mtu_bytes is not None:

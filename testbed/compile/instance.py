@@ -11,7 +11,7 @@ from ipaddress import IPv4Address
 
 from services.common.config import Listen, encode
 from services.instance.config import Config, Database
-from testbed.compile import fabric, gateway_load_balancer, guest_routing, identity_provider
+from testbed.compile import fabric, gateway_load_balancer, guest_routing, identity_provider, sd_wan_appliance
 from testbed.compile.db_instance import service_name as database_service_name
 from testbed.compile.fragment import Fragment, join
 from testbed.compile.name_server import vpc_resolver_service_name
@@ -22,7 +22,7 @@ from testbed.compile.places import forwarding_sysctls, region_of_interface
 from testbed.compile.vpc import resolver_addresses_of
 from testbed.model.db_instance import DBInstance
 from testbed.model.identity_provider import IdentityProvider
-from testbed.model.instance import GeneveAppliance, Instance, IpForwarding, StatefulFirewall, WebApplication
+from testbed.model.instance import GeneveAppliance, Instance, IpForwarding, SdWanAppliance, StatefulFirewall, WebApplication
 from testbed.plan import NodeKind, PlanError, ServiceSpec
 from testbed.resolve.resolved import Resolved, ResolvedInterface
 
@@ -36,7 +36,7 @@ def lower(instance: Instance, resolved: Resolved) -> Fragment:
     primary = next((i for i in interfaces if i.device == PRIMARY), None)
     if primary is None:
         raise PlanError(f"{instance.id} has no primary interface")
-    forwards = forwarding_sysctls() if isinstance(instance.user_data, (IpForwarding, StatefulFirewall)) or not all(i.source_dest_check for i in interfaces) else None
+    forwards = forwarding_sysctls() if isinstance(instance.user_data, (IpForwarding, SdWanAppliance, StatefulFirewall)) or not all(i.source_dest_check for i in interfaces) else None
     guest = guest_node(primary, NodeKind.INSTANCE, instance.id, resolved, forwards=forwards)
     services = tuple(_services(instance, primary, resolved))
     return join(*(lower_interface(interface, resolved) for interface in interfaces), Fragment(nodes=(guest, guest_routing.part(instance, interfaces, resolved)), services=services))
@@ -59,6 +59,8 @@ def _services(instance: Instance, primary: ResolvedInterface, resolved: Resolved
             yield gateway_load_balancer.appliance_service(program, instance.id, primary.node)
         case IdentityProvider() as provider:
             yield identity_provider.service(provider, instance.id, primary.node)
+        case SdWanAppliance() as appliance:
+            yield from sd_wan_appliance.services(appliance, instance.id, resolved)
 
 
 def service_name(instance: Instance) -> str:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from ipaddress import IPv4Network
 
 from services.bgp.config import Neighbour, Originated, Table
-from testbed.compile import bgp_speaker, public_virtual_interface, virtual_interface, vpn_connection
+from testbed.compile import bgp_speaker, public_virtual_interface, transit_gateway_connect, virtual_interface, vpn_connection
 from testbed.compile.fragment import Fragment, NodePart
 from testbed.plan import MAIN_TABLE, Route, RouteType
 from testbed.resolve.resolved import Resolved, ResolvedSite
@@ -18,6 +18,8 @@ TABLE = "site"
 PUBLIC_TABLE = "site-public"
 """The site's public prefixes: told over public virtual interfaces only."""
 LAST_RESORT_METRIC = 9001
+CONNECT_METRIC = 50
+"""Of what Connect peers tell: before the bare fibre that carries them."""
 MOST_PATHS = 16
 PRIVATE = tuple(IPv4Network(block) for block in ("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16"))
 
@@ -41,4 +43,8 @@ def lower(site: ResolvedSite, resolved: Resolved) -> Fragment:
 
 def site_neighbours(site: ResolvedSite, resolved: Resolved) -> tuple[Neighbour, ...]:
     """The sessions of the site's router with AWS's private side."""
-    return (*virtual_interface.site_neighbours(site, resolved, table=TABLE), *vpn_connection.site_neighbours(site, resolved, table=TABLE))
+    return (
+        *virtual_interface.site_neighbours(site, resolved, table=TABLE),
+        *vpn_connection.site_neighbours(site, resolved, table=TABLE),
+        *transit_gateway_connect.appliance_neighbours(site.node, resolved, table=TABLE, metric=CONNECT_METRIC),
+    )

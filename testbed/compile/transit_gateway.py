@@ -43,6 +43,11 @@ TABLE = "transit_gateway"
 NO_ROUTE_METRIC = 9000
 NO_ZONE = 0
 PEERING_PREFIX = "x-"
+CONNECT_PREFIX = "c-"
+CONNECT_PEERS = "connect_peers"
+"""Map of (arriving device, outer addresses of a Connect peer): GRE that ends here. Any other is dropped, since no route table leads to the gateway's own addresses."""
+CONNECT_PEERS_TYPE = "ifname . ipv4_addr . ipv4_addr"
+GRE = 47
 RETURNED = "returned"
 """Map of (arriving device, leaving device): what may not go back where it came from."""
 TCP_AND_IP_HEADER_BYTES = 40
@@ -52,40 +57,54 @@ A_HOP = NftRule(statement=f'iifname "{PEERING_PREFIX}*" fib daddr . mark oifname
 
 def lower(gateway: TransitGateway, resolved: Resolved) -> Fragment:
     """The gateway's namespace, and the chains that it always has."""
-    clamp = MTU_BYTES - TCP_AND_IP_HEADER_BYTES
     arrive = NftRule(statement="meta mark set iifname map @arrivals")
     lost = NftRule(statement=f"meta mark & {ROUTE_TABLE_MASK:#x} == 0 counter drop", origin=f"{gateway.id}: the attachment is associated with no route table")
     peered = any(attachment.kind is AttachmentKind.PEERING for attachment in resolved.attachments_of(gateway.id))
     back = (NftRule(statement=f"iifname . oifname vmap @{RETURNED}", origin=f"{gateway.id} sends nothing back over a peering"),) if peered else ()
     a_hop = (A_HOP,) if peered else ()
+    peers = tuple(peer for peer in resolved.connect_peers if peer.transit_gateway == gateway.id)
+    outer = (NftRule(statement=f"ip protocol {GRE} iifname . ip saddr . ip daddr vmap @{CONNECT_PEERS}", origin=f"{gateway.id} GRE of Connect peers"),) if peers else ()
+    inner = tuple(_clamped(f'{way} "{connect_device(peer.id)}" ', peer.mtu_bytes, gateway) for peer in peers for way in ("iifname", "oifname"))
     chains = (
         NftChain(name="prerouting", hook="type filter hook prerouting priority raw; policy accept;", rules=(arrive, lost, *a_hop)),
         NftChain(
             name="forward",
             hook="type filter hook forward priority filter; policy accept;",
-            rules=(*back, NftRule(statement=f"tcp flags & (syn | rst) == syn tcp option maxseg size > {clamp} tcp option maxseg size set {clamp}", origin=f"{gateway.id} MSS clamping"),),
+            rules=(*back, *inner, _clamped("", MTU_BYTES, gateway)),
         ),
-        NftChain(name="input", hook="type filter hook input priority filter; policy drop;", rules=(NftRule(statement="iifname vmap @received"), NftRule(statement="counter drop", origin=f"{gateway.id} answers nobody"))),
+        NftChain(name="input", hook="type filter hook input priority filter; policy drop;", rules=(NftRule(statement="iifname vmap @received"), *outer, NftRule(statement="counter drop", origin=f"{gateway.id} answers nobody"))),
         NftChain(
             name="output",
             hook="type filter hook output priority filter; policy accept;",
             rules=(NftRule(statement="icmp type { destination-unreachable, redirect, time-exceeded, parameter-problem } counter drop", origin=f"{gateway.id} is silent"),),
         ),
     )
-    maps = (NftMap(name="arrivals", type="ifname", value_type="mark"), NftMap(name="received", type="ifname", value_type="verdict"))
+    maps = [NftMap(name="arrivals", type="ifname", value_type="mark"), NftMap(name="received", type="ifname", value_type="verdict")]
+    if peers:
+        maps.append(NftMap(name=CONNECT_PEERS, type=CONNECT_PEERS_TYPE, value_type="verdict"))
     part = NodePart(
         name=gateway.id,
         identity=Node(name=gateway.id, kind=NodeKind.TRANSIT_GATEWAY, label=f"{gateway.id} AS {gateway.amazon_side_asn}", origin=gateway.id, city=region_of(resolved, gateway.region).city, keeps_ttl=True),
         sysctls=forwarding_sysctls(),
         routes=(Route(destination=fabric.EVERYTHING, type=RouteType.BLACKHOLE, origin=f"{gateway.id} no route"),),
-        tables=(NftTable(name=TABLE, maps=maps, chains=chains),),
+        tables=(NftTable(name=TABLE, maps=tuple(maps), chains=chains),),
     )
     return Fragment(nodes=(part,))
+
+
+def _clamped(where: str, mtu_bytes: int, gateway: TransitGateway) -> NftRule:
+    clamp = mtu_bytes - TCP_AND_IP_HEADER_BYTES
+    return NftRule(statement=f"{where}tcp flags & (syn | rst) == syn tcp option maxseg size > {clamp} tcp option maxseg size set {clamp}", origin=f"{gateway.id} MSS clamping")
 
 
 def device(attachment_id: str, zone: str = "") -> str:
     """The gateway's device towards an attachment; `zone` is the letter of an Availability Zone of a VPC attachment."""
     return interface_name("a-", f"{attachment_id}-{zone}" if zone else attachment_id)
+
+
+def connect_device(peer_id: str) -> str:
+    """The gateway's device of a Connect peer's tunnel; no other device's name begins like this."""
+    return interface_name(CONNECT_PREFIX, peer_id)
 
 
 def peering_device(attachment_id: str) -> str:

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from services.bgp.config import Neighbour, Originated, Table
-from testbed.compile import bgp_speaker, direct_connect_gateway, transit_gateway, vpn_connection
+from testbed.compile import bgp_speaker, direct_connect_gateway, transit_gateway, transit_gateway_connect, vpn_connection
 from testbed.compile.fragment import Fragment
 from testbed.model.transit_gateway import TransitGateway
 from testbed.model.transit_gateway_attachment import PROPAGATED, AttachmentKind
@@ -36,6 +36,9 @@ NEIGHBOURS: dict[AttachmentKind, Callable[[ResolvedTransitGatewayAttachment, Tab
     AttachmentKind.DIRECT_CONNECT_GATEWAY: lambda attachment, tables, resolved: direct_connect_gateway.gateway_neighbours(
         attachment.transit_gateway, resolved, association_id=attachment.id, propagates_to=tables.propagates_to, associated=tables.associated, metric=tables.metric
     ),
+    AttachmentKind.CONNECT: lambda attachment, tables, resolved: transit_gateway_connect.gateway_neighbours(
+        attachment, resolved, propagates_to=tables.propagates_to, associated=tables.associated, metric=tables.metric
+    ),
     AttachmentKind.VPN: lambda attachment, tables, resolved: vpn_connection.gateway_neighbours(
         attachment.transit_gateway, resolved, connection_id=attachment.id, propagates_to=tables.propagates_to, associated=tables.associated, metric=tables.metric,
         paths_equal=next(gateway.vpn_ecmp_support for gateway in resolved.topology.of(TransitGateway) if gateway.id == attachment.transit_gateway),
@@ -53,8 +56,9 @@ def lower(gateway: TransitGateway, resolved: Resolved) -> Fragment:
     )
     own = tuple(table for table in resolved.transit_gateway_route_tables if table.transit_gateway == gateway.id)
     tables = tuple(Table(name=name, kernel=number, paths=MOST_PATHS) for table in own for name, number in _tables(table, resolved))
+    outer = tuple(table for attachment in resolved.attachments_of(gateway.id) for table in transit_gateway_connect.outer_tables(attachment, resolved))
     originated = tuple(originated for table in own for originated in _originated(table, resolved))
-    return Fragment(services=bgp_speaker.speaker(gateway.id, gateway.amazon_side_asn, tables=tables, neighbours=neighbours, originated=originated, origin=gateway.id))
+    return Fragment(services=bgp_speaker.speaker(gateway.id, gateway.amazon_side_asn, tables=(*tables, *outer), neighbours=neighbours, originated=originated, origin=gateway.id))
 
 
 def tables_of(attachment: ResolvedTransitGatewayAttachment, resolved: Resolved) -> Tables:
@@ -62,7 +66,7 @@ def tables_of(attachment: ResolvedTransitGatewayAttachment, resolved: Resolved) 
     into = transit_gateway.propagated_to(attachment, resolved)
     associated = None if attachment.table is None else _tables(resolved.transit_gateway_route_table(attachment.table), resolved)[0][0]
     return Tables(
-        propagates_to=tuple(name for table in into for name, _ in _tables(table, resolved)),
+        propagates_to=(*(name for table in into for name, _ in _tables(table, resolved)), *(table.name for table in transit_gateway_connect.outer_tables(attachment, resolved))),
         associated=associated,
         metric=transit_gateway.metric(PROPAGATED[attachment.kind]),
     )

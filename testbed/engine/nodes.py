@@ -162,6 +162,8 @@ class LabNode(MininetNode):  # type: ignore[misc]
             batch.configure_link(tun.name, mtu_bytes=tun.mtu_bytes)
             self.namespace.netlink.send(batch)
             self.indexes[tun.name] = self.namespace.netlink.index(tun.name)
+            for address in tun.addresses:
+                self.pending.address(self.indexes[tun.name], address)
 
     def write_sysctls(self, sysctls: Sequence[tuple[str, str]]) -> None:
         """Set sysctls of this node."""

@@ -23,7 +23,7 @@ def create_tun(netns_fd: int, name: str) -> None:
         try:
             descriptor = os.open(TUN_DEVICE, os.O_RDWR | os.O_CLOEXEC)
         except FileNotFoundError as error:
-            raise RealiseError(f"no {TUN_DEVICE}, which Gateway Load Balancer endpoints need", "load the kernel module: `modprobe tun`") from error
+            raise RealiseError(f"no {TUN_DEVICE}, which Gateway Load Balancer endpoints and Connect peers need", "load the kernel module: `modprobe tun`") from error
     try:
         fcntl.ioctl(descriptor, TUNSETIFF, struct.pack("16sH22x", name.encode(), IFF_TUN | IFF_NO_PI))
         fcntl.ioctl(descriptor, TUNSETPERSIST, 1)

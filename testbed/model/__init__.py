@@ -21,7 +21,7 @@ from testbed.model.firewall_policy import FirewallPolicy, RuleGroupReference
 from testbed.model.flow_log import FlowLog
 from testbed.model.hosted_zone import HostedZone, RecordSet
 from testbed.model.identity_provider import IdentityProvider, IdentityUser
-from testbed.model.instance import GeneveAppliance, Instance, IpForwarding, StatefulFirewall, WebApplication
+from testbed.model.instance import GeneveAppliance, Instance, IpForwarding, SdWanAppliance, StatefulFirewall, WebApplication
 from testbed.model.internet import Internet, User
 from testbed.model.internet_gateway import InternetGateway
 from testbed.model.listener import AuthenticateOidc, FixedResponse, Forward, ForwardConfig, JwtValidation, Listener, ListenerRule, Redirect, RewriteConfig, TargetGroupTuple
@@ -47,6 +47,7 @@ from testbed.model.target_group import TargetGroup
 from testbed.model.topology import Resource, Topology
 from testbed.model.traffic_mirror import TrafficMirrorFilter, TrafficMirrorFilterRule, TrafficMirrorSession, TrafficMirrorTarget
 from testbed.model.transit_gateway import TransitGateway
+from testbed.model.transit_gateway_connect import TransitGatewayConnect, TransitGatewayConnectPeer
 from testbed.model.transit_gateway_peering_attachment import TransitGatewayPeeringAttachment
 from testbed.model.transit_gateway_route_table import TransitGatewayRoute, TransitGatewayRouteTable
 from testbed.model.transit_gateway_vpc_attachment import TransitGatewayVpcAttachment
@@ -69,10 +70,10 @@ __all__ = [
     "Listener", "ListenerRule", "LoadBalancer", "MetadataOptions", "ModelError", "NatGateway", "NetworkAcl", "NetworkAclEntry", "NetworkFirewall",
     "NetworkInterface", "OnPremisesHost", "OnPremisesSite", "Origin", "Packet", "PortRange", "PrefixList", "PrefixListEntry",
     "PrivateVirtualInterface", "Protocol", "PublicVirtualInterface", "Quotas", "RecordSet", "Redirect", "ResolverEndpoint", "ResolverRule",
-    "Resource", "RewriteConfig", "Route", "RouteTable", "RuleGroup", "RuleGroupReference", "RulesSourceList", "SecurityGroup", "SecurityGroupRule",
+    "Resource", "RewriteConfig", "Route", "RouteTable", "RuleGroup", "RuleGroupReference", "RulesSourceList", "SdWanAppliance", "SecurityGroup", "SecurityGroupRule",
     "StatefulFirewall", "StatefulRule", "StatelessRule", "Subnet", "SubnetMapping", "TargetGroup", "TargetGroupTuple", "Topology",
     "TrafficMirrorFilter", "TrafficMirrorFilterRule", "TrafficMirrorSession", "TrafficMirrorTarget", "TransitGateway",
-    "TransitGatewayPeeringAttachment", "TransitGatewayRoute", "TransitGatewayRouteTable", "TransitGatewayVpcAttachment", "TransitVirtualInterface",
+    "TransitGatewayConnect", "TransitGatewayConnectPeer", "TransitGatewayPeeringAttachment", "TransitGatewayRoute", "TransitGatewayRouteTable", "TransitGatewayVpcAttachment", "TransitVirtualInterface",
     "User", "Verdict", "Vpc", "VpcEndpoint", "VpcEndpointService", "VpcPeeringConnection", "VpnConnection", "VpnGateway",
     "VpnGatewayRoutePropagation", "VpnTunnelOptions", "WebApplication", "default_vpc",
 ]

@@ -7,15 +7,17 @@ Source: CloudFormation, "AWS::EC2::Instance"; VPC user guide, "NAT instances" (d
 from __future__ import annotations
 
 from dataclasses import dataclass
-from ipaddress import IPv4Address
+from ipaddress import IPv4Address, IPv4Network
 
 from testbed.model.connection_tracking import ConnectionTrackingSpecification
+from testbed.model.customer_gateway import HIGHEST_ASN
 from testbed.model.identity_provider import IdentityProvider
 from testbed.model.metadata_options import MetadataOptions
-from testbed.model.values import Fault, Packet, Protocol, address, address_faults, bounds_faults, id_faults
+from testbed.model.values import Fault, Packet, Protocol, address, address_faults, bounds_faults, id_faults, network, network_faults
 
 DEFAULT_METADATA_OPTIONS = MetadataOptions()
 ECHO_REQUEST = 8
+MOST_PREPENDED = 16
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,6 +71,30 @@ class StatefulFirewall:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class SdWanAppliance:
+    """End the GRE tunnels of the Connect peers whose `peer_address` is the instance's, speak BGP in them, announce `prefixes`, and forward (source/destination check off).
+
+    `bgp_asn` None is the one that the peers name; another one makes the sessions fail, as a wrong configuration does. `as_path_prepend` repeats it that many times.
+    NOT MODELLED: the vendor's overlay to branches: what is announced is where the instance's own interfaces lead.
+    """
+
+    prefixes: tuple[IPv4Network, ...] = ()
+    bgp_asn: int | None = None
+    as_path_prepend: int = 0
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "prefixes", tuple(network(block) for block in self.prefixes))
+
+    def faults(self, instance: str) -> tuple[Fault, ...]:
+        """What is wrong with it by itself."""
+        return (
+            *(fault for block in self.prefixes for fault in network_faults(instance, "user_data prefixes", block)),
+            *bounds_faults(instance, "user_data bgp_asn", 1 if self.bgp_asn is None else self.bgp_asn, 1, HIGHEST_ASN),
+            *bounds_faults(instance, "user_data as_path_prepend", self.as_path_prepend, 0, MOST_PREPENDED),
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Instance:
     """An instance with one primary network interface; without `user_data` it is a bare Linux host.
 
@@ -81,7 +107,7 @@ class Instance:
     security_group_ids: tuple[str, ...] = ()
     source_dest_check: bool = True
     associate_public_ip_address: bool | None = None
-    user_data: WebApplication | IpForwarding | StatefulFirewall | GeneveAppliance | IdentityProvider | None = None
+    user_data: WebApplication | IpForwarding | StatefulFirewall | GeneveAppliance | IdentityProvider | SdWanAppliance | None = None
     secondary_private_ip_addresses: tuple[IPv4Address, ...] = ()
     connection_tracking_specification: ConnectionTrackingSpecification | None = None
     metadata_options: MetadataOptions = DEFAULT_METADATA_OPTIONS
@@ -99,5 +125,5 @@ class Instance:
             *(fault for value in self.secondary_private_ip_addresses for fault in address_faults(self.id, "secondary_private_ip_addresses", value)),
             *(() if self.connection_tracking_specification is None else self.connection_tracking_specification.faults(self.id)),
             *(bounds_faults(self.id, "user_data port", self.user_data.port, 1, 65535) if isinstance(self.user_data, WebApplication) else ()),
-            *(self.user_data.faults(self.id) if isinstance(self.user_data, (GeneveAppliance, IdentityProvider)) else ()),
+            *(self.user_data.faults(self.id) if isinstance(self.user_data, (GeneveAppliance, IdentityProvider, SdWanAppliance)) else ()),
         )

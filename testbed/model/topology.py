@@ -46,6 +46,7 @@ from testbed.model.subnet import Subnet
 from testbed.model.target_group import TargetGroup
 from testbed.model.traffic_mirror import TrafficMirrorFilter, TrafficMirrorSession, TrafficMirrorTarget
 from testbed.model.transit_gateway import TransitGateway
+from testbed.model.transit_gateway_connect import TransitGatewayConnect, TransitGatewayConnectPeer
 from testbed.model.transit_gateway_peering_attachment import TransitGatewayPeeringAttachment
 from testbed.model.transit_gateway_route_table import TransitGatewayRouteTable
 from testbed.model.transit_gateway_vpc_attachment import TransitGatewayVpcAttachment
@@ -101,6 +102,8 @@ Resource = (
     | TrafficMirrorTarget
     | TransitVirtualInterface
     | TransitGateway
+    | TransitGatewayConnect
+    | TransitGatewayConnectPeer
     | TransitGatewayPeeringAttachment
     | TransitGatewayRouteTable
     | TransitGatewayVpcAttachment

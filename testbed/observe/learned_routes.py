@@ -33,6 +33,7 @@ def with_learned_routes(lab: LabView) -> Plan:
 def learned_routes(node: Node, plan: Plan, told: list[Mapping[str, Any]]) -> Iterator[Route]:
     """The routes of `node` of which ``ip -j route`` has told; of several next hops the first stands for all."""
     origins = {end.name: end.origin for link in plan.links for end in (link.a, link.b) if end.node == node.name}
+    origins |= {tun.name: tun.origin for tun in node.tuns}
     for each in told:
         hop = each.get("nexthops", [each])[0]
         destination = IPv4Network("0.0.0.0/0" if each["dst"] == "default" else each["dst"])

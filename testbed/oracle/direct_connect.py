@@ -112,6 +112,11 @@ class DirectConnectWays:
         interface = next(each for each in self._interfaces if each.id == interface_id)
         return max((each for each in self._told_by(interface) if destination in each.destination), key=lambda each: each.destination.prefixlen, default=None)
 
+    def mtus(self, association_id: str) -> tuple[int, ...]:
+        """Those of the virtual interfaces behind an association."""
+        association = self.associations.get(association_id)
+        return tuple(each.mtu for each in self._every if association is not None and each.gateway_id == association.direct_connect_gateway_id)
+
     def _told_by(self, interface: VirtualInterface) -> Iterator[Told]:
         for gateway, association, prefixes in self._behind(interface):
             for prefix in prefixes:

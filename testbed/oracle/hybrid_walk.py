@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from dataclasses import dataclass, replace
+from ipaddress import IPv4Network
 
 from testbed.model.network_acl import Direction
 from testbed.model.on_premises_site import RPF_STRICT
@@ -58,6 +59,9 @@ class HybridWalk:
     def _to_address(self, packet: Packet, vpc_id: str, came_from: str | None) -> Arrival | None: ...
 
     @abstractmethod
+    def _in_guest(self, place: InterfacePlace, packet: Packet) -> Arrival | None: ...
+
+    @abstractmethod
     def _internet(self, packet: Packet) -> Arrival | None: ...
 
     def _over_transit_gateway(self, gateway_id: str, packet: Packet, sender: InterfacePlace) -> Arrival | None:
@@ -82,10 +86,38 @@ class HybridWalk:
             return self._drop(hub, Stage.TRANSIT_GATEWAY, packet, f"{hub}: no site has {packet.destination}") if fibre is None else self._over_fibre(hub, Stage.TRANSIT_GATEWAY, fibre, packet)
         if crossing.connection is not None:
             return self._into_tunnel(crossing.hops[-1].where, Stage.TRANSIT_GATEWAY, self._places.vpn.over(crossing.connection, packet.destination), packet)
+        if crossing.connect is not None:
+            return self._into_gre(crossing.hops[-1].where, crossing.connect, packet)
         if crossing.attachment is None or crossing.subnet is None:
             return None
         self._entered = None if sender is None else (gateway_id, sender.vpc.id) if crossing.attachment.transit_gateway_id == gateway_id else None
         return self._leave_interface(self._places.transit_gateway_ends[crossing.attachment.id, crossing.subnet.id], packet)
+
+    def _into_gre(self, hub: str, connect: str, packet: Packet) -> Arrival | None:
+        """Over a Connect peer to an appliance, which is handed the packet past its interface's groups: those have judged what is outside."""
+        branch = self._places.transit_gateways.connects.to_branch(connect, packet.destination)
+        if branch is None:
+            return self._drop(hub, Stage.TRANSIT_GATEWAY, packet, f"{connect}: no peer that is up announces {packet.destination}")
+        if not self._size.fits(branch.mtu_bytes):
+            return self._drop(hub, Stage.TRANSIT_GATEWAY, packet, f"{branch.peer}: larger than {branch.mtu_bytes} bytes, and not to be cut")
+        self._hop(hub, Stage.TRANSIT_GATEWAY, f"{branch.peer} to {branch.destination}", packet)
+        self._left = None
+        if branch.site is not None:
+            return self._arrival_at_site(branch.site, packet)
+        return self._in_guest(self._places.by_node[branch.instance or ""][0], packet)
+
+    def _out_of_gre(self, node: str, packet: Packet, own: IPv4Network | None) -> tuple[bool, Arrival | None]:
+        """Whether an appliance (an instance, or a site's router by the site's id) sends a packet into a tunnel, and where that arrives; `own` is the prefix of its own that holds the destination."""
+        hubs = self._places.transit_gateways
+        way = hubs.connects.from_appliance(node, packet.destination, hubs.told_in_tunnels) if hubs.connects.attachments else None
+        if way is None or (own is not None and own.prefixlen >= way[2].prefixlen):
+            return False, None
+        peer, connect, block, mtu_bytes = way
+        if not self._size.fits(mtu_bytes):
+            return True, self._drop(node, Stage.HOST, packet, f"{peer}: larger than {mtu_bytes} bytes, and not to be cut")
+        self._hop(node, Stage.HOST, f"{peer} to {block}", packet)
+        hub = hubs.connects.gateway_of(connect) or ""
+        return True, self._crossed(hub, hubs.cross(hub, connect, None, packet), packet)
 
     def _to_vpn_gateway(self, gateway_id: str, packet: Packet) -> Arrival | None:
         """Into the one tunnel that the gateway uses for the destination, unless the packet is too large for it: then it vanishes. At the site, past the router's filter."""
@@ -145,6 +177,9 @@ class HybridWalk:
             return Arrival(place=sender, packet=packet, at_once=True)
         if packet.destination in site.cidr_block:
             return self._arrival_at_site(site.id, packet)
+        tunnelled, arrival = self._out_of_gre(site.id, packet, None)
+        if tunnelled:
+            return arrival
         way = self._places.vpn.from_site(site.id, packet.destination)
         told = self._places.direct_connect.from_site(site.id, packet.destination)
         if told is not None and (not isinstance(way, Way) or (-told.destination.prefixlen, told.metric) < (-way.destination.prefixlen, way.connection.customer_device[way.number - 1].metric)):

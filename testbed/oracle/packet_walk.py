@@ -36,6 +36,7 @@ Longer than 400 lines: the steps of one walk, each of which may go on to any oth
 from __future__ import annotations
 
 from dataclasses import replace
+from ipaddress import IPv4Network
 
 from testbed.model.nat_gateway import evaluate as evaluate_nat_gateway
 from testbed.model.network_acl import Direction
@@ -92,7 +93,12 @@ class PacketWalk(HybridWalk, InspectedWalk, AcceleratedWalk):
             return self._internet(packet)
         if isinstance(sender, SitePlace):
             return self._from_site(sender, packet)
-        return self._leave_guest(sender, packet)
+        tunnelled, arrival = self._out_of_gre(sender.node, packet, self._connected(sender, packet))
+        return arrival if tunnelled else self._leave_guest(sender, packet)
+
+    def _connected(self, place: InterfacePlace, packet: Packet) -> IPv4Network | None:
+        """The subnet of one of a guest's interfaces that holds the destination."""
+        return next((own.subnet.cidr_block for own in self._places.by_node[place.node] if packet.destination in own.subnet.cidr_block), None)
 
     def path(self, arrival: Arrival | None) -> Path:
         """The hops so far, with the outcome that the arrival says."""
@@ -313,6 +319,11 @@ class PacketWalk(HybridWalk, InspectedWalk, AcceleratedWalk):
             return self._drop(place.node, Stage.HOST, packet, f"{place.node}: the TTL has run out")
         if inside is None and place.firewall is not None and not place.firewall.begins(packet, first=self._leg is Leg.REQUEST):
             return self._drop(place.node, Stage.HOST, packet, f"{place.node} lets no such flow begin, and knows none that it belongs to")
+        if inside in (None, packet):
+            tunnelled, arrival = self._out_of_gre(place.node, packet, self._connected(place, packet))
+            if tunnelled:
+                self._memory.translated.setdefault((place.node, reply_to(packet)), reply_to(packet))
+                return arrival
         onward = packet if inside is None else inside
         out = self._places.of_node(place.node, onward.destination)
         if inside is None and place.masquerades and out.device == PRIMARY:

@@ -11,7 +11,7 @@ from ipaddress import IPv4Address
 
 from testbed.model.connection_tracking import DEFAULT_TIMEOUTS, ConnectionTrackingSpecification
 from testbed.model.db_instance import DBInstance
-from testbed.model.instance import Instance, IpForwarding, StatefulFirewall
+from testbed.model.instance import Instance, IpForwarding, SdWanAppliance, StatefulFirewall
 from testbed.model.internet_gateway import InternetGateway
 from testbed.model.load_balancer import GATEWAY, NETWORK, LoadBalancer
 from testbed.model.nat_gateway import NatGateway
@@ -242,7 +242,7 @@ def _forwards(interface: ResolvedInterface, references: References) -> bool:
     if instance is None:
         return False
     own = (attached for attached in references.topology.of(NetworkInterface) if attached.instance_id == instance.id)
-    return isinstance(instance.user_data, (IpForwarding, StatefulFirewall)) or not instance.source_dest_check or any(not attached.source_dest_check for attached in own)
+    return isinstance(instance.user_data, (IpForwarding, SdWanAppliance, StatefulFirewall)) or not instance.source_dest_check or any(not attached.source_dest_check for attached in own)
 
 
 def _is_network_balancer(interface: ResolvedInterface, references: References) -> bool:

@@ -27,9 +27,12 @@ from testbed.model.values import Packet, Verdict
 from testbed.model.vpc import Vpc
 from testbed.model.vpn_connection import VpnConnection
 from testbed.oracle.direct_connect import DirectConnectWays
+from testbed.oracle.transit_gateway_connect import ConnectWays
 from testbed.oracle.vpn_connection import prefixes_of_site
 from testbed.oracle.walk import Hop, Stage
 
+MISSING_MED = 100
+"""Of a route over VPN or Connect ("Route evaluation order"; documented)."""
 MOST_PEERINGS = 60
 """Peerings that a packet may cross before its TTL ends."""
 
@@ -45,6 +48,8 @@ class Crossing:
     """Of a Direct Connect gateway, where that is what it comes out by."""
     connection: str | None = None
     """A VPN connection, likewise."""
+    connect: str | None = None
+    """A Connect attachment, likewise."""
 
 
 class TransitGateways:
@@ -61,6 +66,7 @@ class TransitGateways:
         self._tables = {table.id: table for table in topology.of(TransitGatewayRouteTable)}
         self._direct_connect = DirectConnectWays(topology)
         self._vpn = {connection.id: connection for connection in topology.of(VpnConnection) if connection.transit_gateway_id is not None}
+        self.connects = ConnectWays(topology, self._direct_connect)
         self._candidates: dict[str, tuple[Candidate, ...]] = {}
 
     def attachment_of(self, gateway_id: str | None, vpc_id: str) -> TransitGatewayVpcAttachment | None:
@@ -85,6 +91,8 @@ class TransitGateways:
             return AttachmentKind.DIRECT_CONNECT_GATEWAY
         if attachment_id in self._vpn:
             return AttachmentKind.VPN
+        if attachment_id in self.connects.attachments:
+            return AttachmentKind.CONNECT
         raise KeyError(attachment_id)
 
     def attached_to(self, gateway_id: str) -> Iterator[str]:
@@ -93,6 +101,7 @@ class TransitGateways:
         yield from (peering.id for peering in self._peerings.values() if gateway_id in peering.transit_gateways)
         yield from (association.id for association in self._direct_connect.associations.values() if association.associated_gateway_id == gateway_id)
         yield from (connection.id for connection in self._vpn.values() if connection.transit_gateway_id == gateway_id)
+        yield from (connect for connect in self.connects.attachments if self.connects.gateway_of(connect) == gateway_id)
 
     def tables_of(self, gateway_id: str) -> tuple[str, ...]:
         """The ids of a transit gateway's tables: those that are written, and the one that AWS makes."""
@@ -173,6 +182,8 @@ class TransitGateways:
                 return Crossing(hops=tuple(hops), association=best.attachment)
             if best.attachment in self._vpn and best.attachment != attachment_id:
                 return Crossing(hops=tuple(hops), connection=best.attachment)
+            if best.attachment in self.connects.attachments and best.attachment != attachment_id:
+                return Crossing(hops=tuple(hops), connect=best.attachment)
             if best.attachment == attachment_id:
                 return dropped(f"{gateway_id}: {best.origin} leads back over {attachment_id}")
             gateway_id, attachment_id, zone = self._peerings[best.attachment].other(gateway_id), best.attachment, None
@@ -223,10 +234,24 @@ class TransitGateways:
         connection = self._vpn.get(attachment_id)
         for block in () if connection is None or connection.static_routes_only else prefixes_of_site(connection, self._topology):
             yield Candidate(destination=block, attachment=attachment_id, priority=TransitGatewayRoutePriority.VPN, origin=f"{table_id} {block} -> {attachment_id}")
+        yield from self._learned_over_connect(table_id, attachment_id)
         for route in self._direct_connect.announced(gateway_id) if attachment_id in self._direct_connect.associations else ():
             yield Candidate(
                 destination=route.destination, attachment=attachment_id, priority=TransitGatewayRoutePriority.DIRECT_CONNECT_GATEWAY,
                 origin=f"{table_id} {route.destination} -> {attachment_id}", as_path_length=route.as_path_length, multi_exit_discriminator=route.med,
+            )  # fmt: skip
+
+    def _learned_over_connect(self, table_id: str, attachment_id: str) -> Iterator[Candidate]:
+        """What appliances announce: of the peers of one attachment the best, which the others may share the load with."""
+        if attachment_id not in self.connects.attachments:
+            return
+        shortest: dict[IPv4Network, int] = {}
+        for branch in self.connects.announced(attachment_id):
+            shortest[branch.destination] = min(branch.as_path_length, shortest.get(branch.destination, branch.as_path_length))
+        for block, length in sorted(shortest.items()):
+            yield Candidate(
+                destination=block, attachment=attachment_id, priority=TransitGatewayRoutePriority.CONNECT, origin=f"{table_id} {block} -> {attachment_id}",
+                as_path_length=length, multi_exit_discriminator=MISSING_MED,
             )  # fmt: skip
 
     def _blocks(self, attachment_id: str) -> tuple[IPv4Network, ...]:

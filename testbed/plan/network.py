@@ -131,6 +131,7 @@ class Tun:
 
     name: str
     mtu_bytes: int = 1500
+    addresses: tuple[IPv4Interface, ...] = ()
     origin: str = ""
 
 

@@ -19,6 +19,7 @@ from testbed.model.topology import Topology
 from testbed.model.vpc import Vpc
 from testbed.resolve import accelerators, names, on_premises_sites, routes, transit_gateways, vpn_connections, world
 from testbed.resolve.aws_prefix_lists import with_aws_prefix_lists
+from testbed.resolve.connect_peers import connect_peers
 from testbed.resolve.faults import all_faults
 from testbed.resolve.interfaces import Wanted, assign_addresses, mac, wanted
 from testbed.resolve.public_addresses import assign_public_addresses
@@ -70,6 +71,7 @@ def resolve(topology: Topology) -> Resolved:
         ),
         sites=sites,
         vpn_connections=vpn_connections.vpn_connections(references, regions, sites, (each.public_address for interface in interfaces for each in interface.mapped if each.public_address is not None)),
+        connect_peers=connect_peers(references, interfaces, sites),
         virtual_interfaces=tuple(each for each in sessions if not isinstance(each.interface, PublicVirtualInterface)),
         public_virtual_interfaces=tuple(each for each in sessions if isinstance(each.interface, PublicVirtualInterface)),
         distribution_names=tuple((distribution.id, names.distribution_name(topology.account, distribution.id)) for distribution in topology.of(Distribution)),

@@ -23,6 +23,7 @@ from testbed.model.subnet import Subnet
 from testbed.model.topology import Topology
 from testbed.model.vpc import Vpc
 from testbed.resolve.resolved_accelerator import AcceleratedWay, AcceleratorEdge, AcceleratorExit, ResolvedAccelerator
+from testbed.resolve.resolved_connect_peer import ResolvedConnectPeer
 from testbed.resolve.resolved_transit_gateway import ResolvedTransitGatewayAttachment, ResolvedTransitGatewayRouteTable
 from testbed.resolve.resolved_virtual_interface import ResolvedVirtualInterface
 
@@ -300,6 +301,7 @@ class Resolved:
     vpn_connections: tuple[ResolvedVpnConnection, ...] = ()
     transit_gateway_attachments: tuple[ResolvedTransitGatewayAttachment, ...]
     transit_gateway_route_tables: tuple[ResolvedTransitGatewayRouteTable, ...]
+    connect_peers: tuple[ResolvedConnectPeer, ...] = ()
     virtual_interfaces: tuple[ResolvedVirtualInterface, ...] = ()
     """By session."""
     public_virtual_interfaces: tuple[ResolvedVirtualInterface, ...] = ()

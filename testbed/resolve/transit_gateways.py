@@ -17,6 +17,7 @@ from testbed.model.prefix_list import PrefixList
 from testbed.model.subnet import Subnet
 from testbed.model.transit_gateway import TransitGateway, default_transit_gateway_route_table
 from testbed.model.transit_gateway_attachment import PROPAGATED, AttachmentKind, TransitGatewayRoutePriority
+from testbed.model.transit_gateway_connect import TransitGatewayConnect
 from testbed.model.transit_gateway_peering_attachment import TransitGatewayPeeringAttachment
 from testbed.model.transit_gateway_route_table import Candidate, TransitGatewayRouteTable, rank
 from testbed.model.transit_gateway_vpc_attachment import TransitGatewayVpcAttachment
@@ -62,6 +63,18 @@ def others(references: References) -> Iterator[tuple[AttachmentKind, str, str, s
     for association in references.topology.of(DirectConnectGatewayAssociation):
         if references.get(TransitGateway, association.associated_gateway_id) is not None:
             yield AttachmentKind.DIRECT_CONNECT_GATEWAY, association.id, association.associated_gateway_id, association.direct_connect_gateway_id
+    for connect in references.topology.of(TransitGatewayConnect):
+        gateway = transport_gateway(connect, references)
+        if gateway is not None:
+            yield AttachmentKind.CONNECT, connect.id, gateway, connect.transport_transit_gateway_attachment_id
+
+
+def transport_gateway(connect: TransitGatewayConnect, references: References) -> str | None:
+    """The transit gateway of a Connect attachment: that of its transport. None where that is no VPC's attachment and no Direct Connect gateway's."""
+    vpc = references.get(TransitGatewayVpcAttachment, connect.transport_transit_gateway_attachment_id)
+    fibre = references.get(DirectConnectGatewayAssociation, connect.transport_transit_gateway_attachment_id)
+    named = vpc.transit_gateway_id if vpc is not None else None if fibre is None else fibre.associated_gateway_id
+    return None if references.get(TransitGateway, named) is None else named
 
 
 def attached(references: References) -> Iterator[tuple[AttachmentKind, str, str]]:

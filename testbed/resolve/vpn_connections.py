@@ -14,6 +14,7 @@ from testbed.model.customer_gateway import CustomerGateway
 from testbed.model.elastic_ip import ElasticIp
 from testbed.model.route_table import NEVER_FORWARDED
 from testbed.model.transit_gateway import TransitGateway
+from testbed.model.transit_gateway_connect import TransitGatewayConnectPeer
 from testbed.model.vpc import Vpc
 from testbed.model.vpn_connection import VpnConnection, tunnel_name
 from testbed.model.vpn_gateway import VpnGateway
@@ -34,6 +35,7 @@ def vpn_connections(references: References, regions: tuple[ResolvedRegion, ...],
     used = {*taken, *(elastic_ip.public_ip for elastic_ip in references.topology.of(ElasticIp) if elastic_ip.public_ip is not None)}
     blocks = {options.tunnel_inside_cidr for connection in references.topology.of(VpnConnection) for options in connection.vpn_tunnel_options}
     inside = {block for block in blocks if isinstance(block, IPv4Network)}
+    inside |= {block for peer in references.topology.of(TransitGatewayConnectPeer) for block in peer.inside_cidr_block.subnets(new_prefix=INSIDE_PREFIX)}
     return tuple(_connection(connection, references, pools, sites, used, inside) for connection in references.topology.of(VpnConnection))
 
 

@@ -34,6 +34,7 @@ from testbed.model.subnet import Subnet
 from testbed.model.target_group import ALB, IP, TargetGroup
 from testbed.model.topology import Resource, Topology
 from testbed.model.transit_gateway import TransitGateway
+from testbed.model.transit_gateway_connect import TransitGatewayConnect, TransitGatewayConnectPeer
 from testbed.model.transit_gateway_peering_attachment import TransitGatewayPeeringAttachment
 from testbed.model.transit_gateway_route_table import TransitGatewayRouteTable
 from testbed.model.transit_gateway_vpc_attachment import TransitGatewayVpcAttachment
@@ -74,6 +75,7 @@ NOUNS: dict[Kind, str] = {
     Subnet: "subnet",
     TargetGroup: "target group",
     TransitGateway: "transit gateway",
+    TransitGatewayConnect: "Connect attachment",
     TransitGatewayRouteTable: "transit gateway route table",
     Vpc: "VPC",
     VpcPeeringConnection: "VPC peering connection",
@@ -197,6 +199,8 @@ def _of_transit_gateways(topology: Topology) -> Iterator[Reference]:
     for peering in topology.of(TransitGatewayPeeringAttachment):
         yield Reference(peering.id, "transit_gateway_id", peering.transit_gateway_id, TransitGateway)
         yield Reference(peering.id, "peer_transit_gateway_id", peering.peer_transit_gateway_id, TransitGateway)
+    for peer in topology.of(TransitGatewayConnectPeer):
+        yield Reference(peer.id, "transit_gateway_attachment_id", peer.transit_gateway_attachment_id, TransitGatewayConnect)
     for table in topology.of(TransitGatewayRouteTable):
         yield Reference(table.id, "transit_gateway_id", table.transit_gateway_id, TransitGateway)
         for route in table.routes:
