@@ -42,6 +42,7 @@ NAME_BYTES = 16
 GET_NAMESPACE_OF_SOCKET = 0x894C
 """SIOCGSKNS (include/uapi/linux/sockios.h)."""
 _LIBC = ctypes.CDLL(None, use_errno=True)
+LARGEST_SET = 65535
 MOST_REMEMBERED = 500_000
 """Counters of flows, some of them long gone."""
 
@@ -76,14 +77,15 @@ def set_name(place: str, kind: str) -> str:
 class Reader:
     """Reads the counters of one namespace: the calling thread's, or that of `inside`, any socket there. `devices` names its devices as the records do (None: as they are)."""
 
-    def __init__(self, table: str, inside: socket.socket | None = None, devices: dict[str, str] | None = None) -> None:
+    def __init__(self, table: str, inside: socket.socket | None = None, devices: dict[str, str] | None = None, places: tuple[str, ...] = PLACES) -> None:
         self._table = table
+        self._places = places
         self._devices = devices
         self._socket = _netlink() if inside is None else _netlink_beside(inside)
 
     def read(self) -> Snapshot:
         """All counters now. Raises TimeoutError if the kernel does not answer; sets that are not there (a ruleset is being replaced) count nothing."""
-        counted = ((place, kind, _flow(key, kind), count) for place in PLACES for kind in KINDS for key, count in _elements(self._socket, self._table, set_name(place, kind)))
+        counted = ((place, kind, _flow(key, kind), count) for place in self._places for kind in KINDS for key, count in _elements(self._socket, self._table, set_name(place, kind)))
         if self._devices is None:
             return {(place, kind, flow): count for place, kind, flow, count in counted}
         return {(place, kind, replace(flow, device=self._devices[flow.device])): count for place, kind, flow, count in counted if flow.device in self._devices}
@@ -118,6 +120,14 @@ def _netlink_beside(inside: socket.socket) -> socket.socket:
     if not made:
         raise OSError("the counters of a port cannot be read")
     return made[0]
+
+
+def is_full(snapshot: Snapshot) -> bool:
+    """Whether some set holds all that it can: packets of further flows are not counted."""
+    sizes: dict[tuple[str, str], int] = {}
+    for place, kind, _ in snapshot:
+        sizes[place, kind] = sizes.get((place, kind), 0) + 1
+    return any(size >= LARGEST_SET for size in sizes.values())
 
 
 class Deltas:

@@ -13,38 +13,14 @@ import time
 from services.common.events import FLOW_LOG_RECORD
 from services.common.runtime import Runtime
 from services.flow_log.config import Config, Interface, Log
-from services.flow_log.counters import Count, Deltas, Reader, Snapshot
+from services.flow_log.counters import Deltas, Reader, Snapshot, is_full
 from services.flow_log.record import empty_line, line, records
+from services.flow_log.window import Window
 
 log = logging.getLogger(__name__)
 READS_PER_INTERVAL = 10
 MOST_PAUSE_S = 1.0
-LARGEST_SET = 65535
 NODATA, SKIPDATA = "NODATA", "SKIPDATA"
-
-
-class Window:
-    """What was counted in the current interval of one length."""
-
-    def __init__(self, interval_s: int, length_s: float) -> None:
-        self.interval_s = interval_s
-        self._length_s = length_s
-        self.counted: Snapshot = {}
-        self.skipped = False
-        self.start = time.time()
-
-    def add(self, deltas: Snapshot, skipped: bool) -> None:
-        self.skipped = self.skipped or skipped
-        for key, count in deltas.items():
-            before = self.counted.get(key, Count())
-            self.counted[key] = Count(before.packets + count.packets, before.octets + count.octets)
-
-    @property
-    def is_over(self) -> bool:
-        return time.time() >= self.start + self._length_s
-
-    def restart(self) -> None:
-        self.counted, self.skipped, self.start = {}, False, time.time()
 
 
 async def serve(config: Config, runtime: Runtime) -> None:
@@ -67,7 +43,7 @@ async def serve(config: Config, runtime: Runtime) -> None:
             await asyncio.sleep(pause_s)
             snapshot = _read(readers)
             grown = deltas.of(snapshot)
-            full = _is_full(snapshot)
+            full = is_full(snapshot)
             for window in windows.values():
                 window.add(grown, full)
                 if window.is_over:
@@ -91,14 +67,6 @@ def _read(readers: list[Reader]) -> Snapshot:
     for reader in readers:
         found |= reader.read()
     return found
-
-
-def _is_full(snapshot: Snapshot) -> bool:
-    """Whether some set holds all that it can: packets of further flows are not counted."""
-    sizes: dict[tuple[str, str], int] = {}
-    for place, kind, _ in snapshot:
-        sizes[place, kind] = sizes.get((place, kind), 0) + 1
-    return any(size >= LARGEST_SET for size in sizes.values())
 
 
 def _write(window: Window, config: Config, runtime: Runtime) -> None:

@@ -14,6 +14,7 @@ NOT MODELLED: records of packets that no route takes, or that the source/destina
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from ipaddress import IPv4Address
 
 from services.common.config import Listen, Transport, encode
@@ -62,14 +63,14 @@ def lower(vpc: ResolvedVpc, resolved: Resolved) -> Fragment:
     name = vpc.vpc.id
     here = tuple(interface for interface, _ in logged if not fabric.has_port(interface))
     devices = NftSet(name=LOGGED, type="iface_index", elements=tuple(sorted(fabric.quoted(fabric.device(interface)) for interface, _ in logged)))
-    sets = (devices, _device_set(LOGGED_HERE, *(fabric.device(interface) for interface in here)), *_sets(tuple(PLACES)))
+    sets = (devices, _device_set(LOGGED_HERE, *(fabric.device(interface) for interface in here)), *counter_sets(tuple(PLACES)))
     chains = (
         *_ends(LOGGED_HERE),
-        NftChain(name=CROSSING, rules=(NftRule(statement=f"iif @{LOGGED} jump {_chain('out_ok')}"), NftRule(statement=f"oif @{LOGGED} jump {_chain('in_try')}"))),
-        *_counters(tuple(PLACES)),
+        NftChain(name=CROSSING, rules=(NftRule(statement=f"iif @{LOGGED} jump {counter_chain('out_ok')}"), NftRule(statement=f"oif @{LOGGED} jump {counter_chain('in_try')}"))),
+        *counter_chains(PLACES),
     )
     config = Config(
-        account=resolved.topology.account, region=vpc.vpc.region, vpc_id=name, table=fabric.TABLE, services=_services(resolved),
+        account=resolved.topology.account, region=vpc.vpc.region, vpc_id=name, table=fabric.TABLE, services=services_of(resolved),
         interfaces=tuple(_interface(interface, logs, resolved) for interface, logs in logged),
     )
     service = ServiceSpec(name=f"{name}.{KIND}", kind=KIND, node=name, config=encode(config), origin=name)
@@ -79,16 +80,16 @@ def lower(vpc: ResolvedVpc, resolved: Resolved) -> Fragment:
 
 def _at_port(interface: ResolvedInterface) -> Fragment:
     """What is counted before and behind the groups of an interface that forwards for others."""
-    sets = (_device_set(LOGGED_HERE, fabric.PORT_GUEST), *_sets(ENDS_OF_WAY))
-    table = NftTable(name=fabric.TABLE, sets=sets, chains=(*_ends(LOGGED_HERE), *_counters(ENDS_OF_WAY)))
+    sets = (_device_set(LOGGED_HERE, fabric.PORT_GUEST), *counter_sets(ENDS_OF_WAY))
+    table = NftTable(name=fabric.TABLE, sets=sets, chains=(*_ends(LOGGED_HERE), *counter_chains({place: PLACES[place] for place in ENDS_OF_WAY})))
     return Fragment(nodes=(NodePart(name=fabric.port_node(interface), tables=(table,)),))
 
 
 def _ends(devices: str) -> tuple[NftChain, NftChain]:
     """The chains that count what a guest tries to send, and what comes through to it."""
     return (
-        NftChain(name=TRY, hook="type filter hook forward priority -10; policy accept;", rules=(NftRule(statement=f"iif @{devices} jump {_chain('out_try')}"),)),
-        NftChain(name=DONE, hook="type filter hook postrouting priority 300; policy accept;", rules=(NftRule(statement=f"oif @{devices} jump {_chain('in_ok')}"),)),
+        NftChain(name=TRY, hook="type filter hook forward priority -10; policy accept;", rules=(NftRule(statement=f"iif @{devices} jump {counter_chain('out_try')}"),)),
+        NftChain(name=DONE, hook="type filter hook postrouting priority 300; policy accept;", rules=(NftRule(statement=f"oif @{devices} jump {counter_chain('in_ok')}"),)),
     )
 
 
@@ -96,12 +97,14 @@ def _device_set(name: str, *devices: str) -> NftSet:
     return NftSet(name=name, type="iface_index", elements=tuple(sorted(map(fabric.quoted, devices))))
 
 
-def _sets(places: tuple[str, ...]) -> tuple[NftSet, ...]:
+def counter_sets(places: tuple[str, ...]) -> tuple[NftSet, ...]:
+    """The sets that count at these places, one for each kind of packet."""
     return tuple(_set(place, kind) for place in places for kind in (*CONDITIONS, "other"))
 
 
-def _counters(places: tuple[str, ...]) -> tuple[NftChain, ...]:
-    return tuple(NftChain(name=_chain(place), rules=_counting(place)) for place in places)
+def counter_chains(places: Mapping[str, str]) -> tuple[NftChain, ...]:
+    """A chain that counts for each place, with whose interface: ``iifname`` or ``oifname``."""
+    return tuple(NftChain(name=counter_chain(place), rules=_counting(place, interface)) for place, interface in places.items())
 
 
 def crossing(vpc_id: str, resolved: Resolved) -> str:
@@ -115,7 +118,8 @@ def _logged(vpc_id: str, resolved: Resolved) -> tuple[tuple[ResolvedInterface, t
     return tuple((interface, own) for interface, own in found if own)
 
 
-def _chain(place: str) -> str:
+def counter_chain(place: str) -> str:
+    """The chain that counts at a place."""
     return f"flow_log_{place}"
 
 
@@ -123,8 +127,7 @@ def _set(place: str, kind: str) -> NftSet:
     return NftSet(name=f"flow_log_{place}_{kind}", type=WITHOUT_PORTS if kind == "other" else WITH_PORTS, flags=("dynamic", "timeout"), size=LARGEST_SET, timeout_s=FORGET_AFTER_S)
 
 
-def _counting(place: str) -> tuple[NftRule, ...]:
-    interface = PLACES[place]
+def _counting(place: str, interface: str) -> tuple[NftRule, ...]:
     rules = [
         NftRule(statement=f"{condition} update @flow_log_{place}_{kind} {{ {interface} . {ENDS} . {PORTS['udp' if kind == 'udp' else 'tcp']} counter }} return")
         for kind, condition in CONDITIONS.items()
@@ -137,13 +140,13 @@ def _interface(interface: ResolvedInterface, logs: tuple[FlowLog, ...], resolved
     return Interface(
         device=fabric.device(interface), interface_id=interface.id, subnet_id=interface.subnet, address=interface.address, addresses=interface.addresses,
         instance_id=interface.owner if interface.owner_kind is OwnerKind.INSTANCE and interface.owner in instances else "",
-        az_id=_zone_id(interface.availability_zone), ways=_ways(interface, resolved),
+        az_id=zone_id(interface.availability_zone), ways=_ways(interface, resolved),
         logs=tuple(Log(id=log.id, traffic_type=log.traffic_type, interval_s=log.max_aggregation_interval, fields=log.fields) for log in logs),
         port=_port(interface) if fabric.has_port(interface) else None,
     )
 
 
-def _zone_id(zone: str) -> str:
+def zone_id(zone: str) -> str:
     """``eu-west-1a`` → ``euw1-az1`` (AWS shuffles zones by account; that the letters are in order is assumed)."""
     area, direction, number = zone[:-1].split("-")
     short = {"northeast": "ne", "northwest": "nw", "southeast": "se", "southwest": "sw"}.get(direction, direction[:1])
@@ -171,5 +174,6 @@ def _path(route: EffectiveRoute, resolved: Resolved) -> int:
     return PEERING if len(regions) == 1 else PEERING_ELSEWHERE
 
 
-def _services(resolved: Resolved) -> tuple[Service, ...]:
+def services_of(resolved: Resolved) -> tuple[Service, ...]:
+    """Public addresses of AWS's services."""
     return tuple(Service(name=SERVICE_NAMES.get(service.name, OTHER_SERVICE), network=service.block) for region in resolved.regions for service in region.aws_services)

@@ -40,6 +40,7 @@ from testbed.compile import (
     transit_gateway,
     transit_gateway_appliance_mode,
     transit_gateway_connect,
+    transit_gateway_flow_log,
     transit_gateway_peering_attachment,
     transit_gateway_route_table,
     transit_gateway_speaker,
@@ -123,6 +124,7 @@ LOWERINGS: tuple[Lowering, ...] = (
     _each(direct_connect_gateway.location_routers, direct_connect_gateway.lower),
     lambda resolved: (name_server.lower(resolved),),
     _each(lambda r: r.vpcs, flow_log.lower),
+    _each(lambda r: r.topology.of(TransitGateway), transit_gateway_flow_log.lower),
     _each(lambda r: r.vpcs, traffic_mirror.lower),
 )
 

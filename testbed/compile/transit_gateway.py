@@ -22,8 +22,7 @@ For lowerings that attach something else (VPN, Direct Connect gateway):
 Sources: Transit Gateway guide, "How AWS Transit Gateway works", "Amazon VPC attachments in AWS Transit Gateway" (appliance mode), "Transit gateway quotas" (MTU; documented).
 That it is no hop in a traceroute is assumed. MSS is clamped always (documented). Whoever sends more than 8500 bytes from a VPC is told by its own fabric, in the name of the subnet's .1; nothing else
 is told anything, since the gateway itself is silent (documented: replies on VPC and Connect attachments only). What may be cut is cut by the sender's fabric (assumed).
-NOT MODELLED: the zone of an address that several attached VPCs have, which appliance mode then gives to the hash; flow logs of attachments (their interfaces
-have no addresses here); bandwidth.
+NOT MODELLED: the zone of an address that several attached VPCs have, which appliance mode then gives to the hash; bandwidth.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Flow log records as they are written: the lines of one interface, of a subnet's, or of a VPC's, read from the lab's log folder."""
+"""Flow log records as they are written: the lines of one interface, of a subnet's, of a VPC's, or of a transit gateway's or one of its attachments', read from the lab's log folder."""
 
 from __future__ import annotations
 
@@ -6,13 +6,14 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import msgspec
 
 from services.common.events import FLOW_LOG_RECORD
 from testbed.observe.lab_view import LabView
 
-KIND = "flow_log"
+KIND, HUB_KIND = "flow_log", "transit_gateway_flow_log"
 POLL_S = 0.02
 
 
@@ -28,14 +29,16 @@ class FlowLogRecord:
 
 
 class FlowLogReader:
-    """The records of `resource` (an interface's, an instance's, a subnet's or a VPC's id) in a running lab, from the lab's beginning. `logged` is all that has a log."""
+    """The records of `resource` (an interface's, an instance's, a subnet's, a VPC's, a transit gateway's or an attachment's id) in a running lab, from the lab's beginning. `logged` is all that has a log."""
 
     def __init__(self, lab: LabView, resource: str) -> None:
         services = [service for service in lab.plan.services if service.kind == KIND]
-        self._files = {lab.log_directory / f"{service.name}.jsonl": 0 for service in services}
+        hubs = [service for service in lab.plan.services if service.kind == HUB_KIND]
+        self._files = {lab.log_directory / f"{service.name}.jsonl": 0 for service in (*services, *hubs)}
         interfaces = [(config["vpc_id"], interface) for config in (msgspec.json.decode(service.config) for service in services) for interface in config["interfaces"]]
         self._wanted = {resource, *(interface["interface_id"] for _, interface in interfaces if interface["instance_id"] == resource)}
-        self.logged = tuple(sorted({name for vpc, interface in interfaces for name in (vpc, interface["subnet_id"], interface["interface_id"], interface["instance_id"]) if name}))
+        of_hubs = {name for service in hubs for name in _logged_at(msgspec.json.decode(service.config))}
+        self.logged = tuple(sorted(of_hubs | {name for vpc, interface in interfaces for name in (vpc, interface["subnet_id"], interface["interface_id"], interface["instance_id"]) if name}))
         self.is_logged = resource in self.logged
 
     def more(self) -> list[dict[str, str]]:
@@ -68,3 +71,9 @@ class FlowLogReader:
                 event = msgspec.json.decode(line)
                 if event.get("event") == FLOW_LOG_RECORD:
                     yield event
+
+
+def _logged_at(config: dict[str, Any]) -> set[str]:
+    """What of a transit gateway has a log: itself and all its attachments, or some of these."""
+    named = {log["attachment"] for log in config["logs"]}
+    return {config["transit_gateway"], *(device["attachment"] for device in config["devices"])} if "" in named else named

@@ -3,7 +3,20 @@
 import json
 
 from testbed.compile import compile_plan
-from testbed.model import Direction, FlowLog, Instance, Subnet, Topology, TrafficMirrorFilter, TrafficMirrorFilterRule, TrafficMirrorSession, TrafficMirrorTarget, Vpc
+from testbed.model import (
+    Direction,
+    FlowLog,
+    Instance,
+    Subnet,
+    Topology,
+    TrafficMirrorFilter,
+    TrafficMirrorFilterRule,
+    TrafficMirrorSession,
+    TrafficMirrorTarget,
+    TransitGateway,
+    TransitGatewayVpcAttachment,
+    Vpc,
+)
 from testbed.model.errors import ModelError
 from testbed.resolve import resolve
 
@@ -71,3 +84,31 @@ def test_faults_of_traffic_mirroring():
         "traffic_mirror_filter_id 'tmf-none' is not known",
         "packet_length 9000 is out of bounds",
     ))
+
+
+def hub_faults(*logs) -> list[str]:
+    resources = (*BASE, TransitGateway(id="tgw", region="eu-west-1"), TransitGatewayVpcAttachment(id="attach", transit_gateway_id="tgw", vpc_id="vpc-l", subnet_ids=("subnet-l",)), *logs)
+    try:
+        resolve(Topology(name="logs", resources=resources))
+    except ModelError as error:
+        return [fault.problem for fault in error.faults]
+    return []
+
+
+def test_a_transit_gateways_default_format_has_all_its_fields():
+    log = FlowLog(id="fl", resource_id="tgw", max_aggregation_interval=60)
+    assert (len(log.transit_gateway_fields), log.transit_gateway_fields[:4]) == (36, ("version", "resource-type", "account-id", "tgw-id"))
+    assert hub_faults(log, FlowLog(id="fl-2", resource_id="attach", max_aggregation_interval=60)) == []
+
+
+def test_faults_of_transit_gateway_flow_logs():
+    assert hub_faults(FlowLog(id="fl", resource_id="tgw")) == ["max_aggregation_interval 600 for a transit gateway"]
+    assert hub_faults(FlowLog(id="fl", resource_id="attach", max_aggregation_interval=60, traffic_type="REJECT")) == ["traffic_type REJECT for a transit gateway, which accepts and rejects nothing"]
+    assert hub_faults(FlowLog(id="fl", resource_id="tgw", max_aggregation_interval=60, log_format="${action}")) == ["log_format: a transit gateway's log has no field ${action}"]
+    assert hub_faults(FlowLog(id="fl", resource_id="vpc-l", log_format="${tgw-id}")) == ["log_format: a VPC's log has no field ${tgw-id}"]
+    assert hub_faults(FlowLog(id="fl", resource_id="tgw-x")) == ["resource_id 'tgw-x' is no network interface, subnet or VPC, and no transit gateway or attachment"]
+
+
+def test_a_transit_gateway_without_a_log_counts_nothing():
+    resources = (*BASE, TransitGateway(id="tgw", region="eu-west-1"))
+    assert "flow_log" not in str(compile_plan(resolve(Topology(name="logs", resources=resources))).node("tgw").ruleset)

@@ -1,0 +1,1 @@
+"""Flow logs of a transit gateway."""
