@@ -111,10 +111,11 @@ def session_name(peer: ResolvedConnectPeer, number: int) -> str:
 
 
 def outer_tables(attachment: ResolvedTransitGatewayAttachment, resolved: Resolved) -> tuple[Table, ...]:
-    """The speaker's tables into which a Direct Connect gateway's routes go because tunnels over it need them, by name."""
+    """The speaker's tables into which a Direct Connect gateway's routes go because tunnels over it need them (Connect peers', private-IP VPN's), by name."""
     if attachment.kind is not AttachmentKind.DIRECT_CONNECT_GATEWAY:
         return ()
     addresses = {peer.transit_gateway_address for peer in resolved.connect_peers if (peer.transport, peer.transit_gateway) == (attachment.id, attachment.transit_gateway)}
+    addresses |= {tunnel.outside_address for connection in resolved.vpn_connections if (connection.transport, connection.gateway) == (attachment.id, attachment.transit_gateway) for tunnel in connection.tunnels}
     return tuple(Table(name=f"outer-{address}", kernel=_outer_table(address), paths=MOST_PATHS) for address in sorted(addresses))
 
 

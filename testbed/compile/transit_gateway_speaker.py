@@ -15,7 +15,7 @@ from services.bgp.config import Neighbour, Originated, Table
 from testbed.compile import bgp_speaker, direct_connect_gateway, transit_gateway, transit_gateway_connect, vpn_connection
 from testbed.compile.fragment import Fragment
 from testbed.model.transit_gateway import TransitGateway
-from testbed.model.transit_gateway_attachment import PROPAGATED, AttachmentKind
+from testbed.model.transit_gateway_attachment import PROPAGATED, AttachmentKind, TransitGatewayRoutePriority
 from testbed.resolve.resolved import Resolved
 from testbed.resolve.resolved_transit_gateway import ResolvedTransitGatewayAttachment, ResolvedTransitGatewayRouteTable
 
@@ -68,8 +68,13 @@ def tables_of(attachment: ResolvedTransitGatewayAttachment, resolved: Resolved) 
     return Tables(
         propagates_to=(*(name for table in into for name, _ in _tables(table, resolved)), *(table.name for table in transit_gateway_connect.outer_tables(attachment, resolved))),
         associated=associated,
-        metric=transit_gateway.metric(PROPAGATED[attachment.kind]),
+        metric=transit_gateway.metric(_priority(attachment, resolved)),
     )
+
+
+def _priority(attachment: ResolvedTransitGatewayAttachment, resolved: Resolved) -> TransitGatewayRoutePriority:
+    is_private = any(connection.id == attachment.id and connection.transport is not None for connection in resolved.vpn_connections)
+    return TransitGatewayRoutePriority.PRIVATE_IP_VPN if is_private else PROPAGATED[attachment.kind]
 
 
 def _tables(table: ResolvedTransitGatewayRouteTable, resolved: Resolved) -> tuple[tuple[str, int], ...]:

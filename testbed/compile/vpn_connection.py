@@ -15,7 +15,7 @@ from ipaddress import IPv4Interface
 from services.bgp.config import Accept, Advertise, Neighbour
 from services.common.config import encode
 from services.ipsec.config import Algorithms, Config, Handover, TunnelRoute
-from testbed.compile import fabric, transit_gateway, vpn_gateway
+from testbed.compile import fabric, private_ip_vpn, transit_gateway, vpn_gateway
 from testbed.compile.attach import DEVICE, attach
 from testbed.compile.fragment import Fragment, NodePart, join
 from testbed.compile.link import ordered
@@ -190,7 +190,8 @@ def _endpoint(connection: ResolvedVpnConnection, tunnel: ResolvedVpnTunnel, reso
         rules=tuple(PolicyRule(priority=table, mark=mark, mask=MASK, table=table, origin=name) for mark, table in ((INWARD, INTO_TUNNEL), (OUTWARD, OUT_OF_TUNNEL))),
         tables=(NftTable(name=TABLE, chains=chains),),
     )
-    return join(attach(identity, city, tunnel.outside_address, sysctls=forwarding_sysctls()), Fragment(nodes=(part,)))
+    outside = private_ip_vpn.attach(identity, connection, tunnel, resolved) if connection.transport is not None else attach(identity, city, tunnel.outside_address, sysctls=forwarding_sysctls())
+    return join(outside, Fragment(nodes=(part,)))
 
 
 def _at_gateway(connection: ResolvedVpnConnection, tunnel: ResolvedVpnTunnel, resolved: Resolved) -> Fragment:
@@ -270,7 +271,7 @@ def _device_service(
         name=name.removesuffix(f".{KIND}"),
         connection=connection.id,
         tunnel=tunnel.number,
-        local_address=site.public_address,
+        local_address=connection.device_address,
         remote_address=tunnel.outside_address,
         pre_shared_key=tunnel.device_pre_shared_key,
         initiates=options.startup_action == "add",

@@ -233,7 +233,8 @@ class TransitGateways:
         """What sites announce over a Direct Connect gateway or in tunnels."""
         connection = self._vpn.get(attachment_id)
         for block in () if connection is None or connection.static_routes_only else prefixes_of_site(connection, self._topology):
-            yield Candidate(destination=block, attachment=attachment_id, priority=TransitGatewayRoutePriority.VPN, origin=f"{table_id} {block} -> {attachment_id}")
+            priority = TransitGatewayRoutePriority.PRIVATE_IP_VPN if connection is not None and connection.is_private else TransitGatewayRoutePriority.VPN
+            yield Candidate(destination=block, attachment=attachment_id, priority=priority, origin=f"{table_id} {block} -> {attachment_id}")
         yield from self._learned_over_connect(table_id, attachment_id)
         for route in self._direct_connect.announced(gateway_id) if attachment_id in self._direct_connect.associations else ():
             yield Candidate(

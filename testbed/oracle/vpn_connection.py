@@ -18,6 +18,7 @@ from testbed.model.customer_gateway import CustomerGateway
 from testbed.model.on_premises_site import OnPremisesSite
 from testbed.model.route_table import Route, RoutePriority, RouteTable
 from testbed.model.topology import Topology
+from testbed.model.transit_gateway import TransitGateway
 from testbed.model.vpc import Vpc
 from testbed.model.vpn_connection import VpnConnection, tunnel_name
 from testbed.model.vpn_gateway import VpnGateway, VpnGatewayRoutePropagation
@@ -78,6 +79,7 @@ class VpnWays:
         self._told = told_by_transit_gateway
         self._topology = resolved.topology
         self.gateways = {gateway.id: gateway for gateway in self._topology.of(VpnGateway)}
+        self._private = {site.cidr_block[1]: site.id for site in self._topology.of(OnPremisesSite)}
         self._public = {site.public_address: site.id for site in resolved.sites}
 
     def to_site(self, gateway_id: str, destination: IPv4Address) -> Way | str:
@@ -127,14 +129,15 @@ class VpnWays:
         site = self._site_of(connection)
         for number, (options, device) in enumerate(zip(connection.vpn_tunnel_options, connection.customer_device, strict=True), start=1):
             agreement = negotiate(options, device, options.pre_shared_key or "")
-            if site is not None and agreement.cause is None:
+            if site is not None and agreement.cause is None and has_transport(connection, self._topology):
                 yield Way(connection=connection, number=number, destination=block, site=site, mtu_bytes=agreement.mtu_bytes)
 
     def _site_of(self, connection: VpnConnection) -> str | None:
         customer = _customer(connection, self._topology)
         if customer is None:
             return None
-        return customer.site_id if customer.site_id is not None else None if customer.ip_address is None else self._public.get(customer.ip_address)
+        outside = self._private if connection.is_private else self._public
+        return customer.site_id if customer.site_id is not None else None if customer.ip_address is None else outside.get(customer.ip_address)
 
     def _prefixes_of_gateway(self, connection: VpnConnection) -> tuple[IPv4Network, ...]:
         if connection.static_routes_only and connection.customer_routes:
@@ -157,13 +160,25 @@ def _customer(connection: VpnConnection, topology: Topology) -> CustomerGateway 
     return next((each for each in topology.of(CustomerGateway) if each.id == connection.customer_gateway_id), None)
 
 
+def has_transport(connection: VpnConnection, topology: Topology) -> bool:
+    """Whether the outside of a connection's tunnels can be reached: over the internet always, over Direct Connect if the site is told of the transit gateway's blocks there
+    ("Private IP VPN with AWS Direct Connect"; documented)."""
+    if not connection.is_private:
+        return True
+    customer = _customer(connection, topology)
+    gateway = next((each for each in topology.of(TransitGateway) if each.id == connection.transit_gateway_id), None)
+    sites = [site.id for site in topology.of(OnPremisesSite) if customer is not None and (site.id == customer.site_id or site.cidr_block[1] == customer.ip_address)]
+    told = [each for site in sites for each in DirectConnectWays(topology).told(site) if each.association == connection.transport_transit_gateway_attachment_id]
+    return gateway is not None and any(block.subnet_of(each.destination) for each in told for block in gateway.transit_gateway_cidr_blocks)
+
+
 def prefixes_of_site(connection: VpnConnection, topology: Topology) -> tuple[IPv4Network, ...]:
     """What AWS's end knows of the site: its static routes, or what the site announces (its LAN), if a tunnel is up to announce it by."""
     if connection.static_routes_only:
         return connection.static_routes
     customer = _customer(connection, topology)
     site = next((site for site in topology.of(OnPremisesSite) if customer is not None and site.id == customer.site_id), None)
-    speaks = any(
+    speaks = has_transport(connection, topology) and any(
         negotiate(options, device, options.pre_shared_key or "").cause is None for options, device in zip(connection.vpn_tunnel_options, connection.customer_device, strict=True)
     )
     return (site.cidr_block,) if site is not None and speaks else ()

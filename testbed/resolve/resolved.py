@@ -267,6 +267,8 @@ class ResolvedVpnConnection:
     static: bool
     static_routes: tuple[IPv4Network, ...]
     customer_routes: tuple[IPv4Network, ...]
+    transport: str | None = None
+    """Of a private-IP VPN: the attachment that its outside lies on."""
     tunnels: tuple[ResolvedVpnTunnel, ...]
 
 

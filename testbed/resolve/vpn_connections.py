@@ -19,6 +19,7 @@ from testbed.model.vpc import Vpc
 from testbed.model.vpn_connection import VpnConnection, tunnel_name
 from testbed.model.vpn_gateway import VpnGateway
 from testbed.model.vpn_tunnel import INSIDE, INSIDE_PREFIX, RESERVED, negotiate
+from testbed.resolve.connect_peers import transit_gateway_addresses
 from testbed.resolve.interfaces import hashed
 from testbed.resolve.public_addresses import FIRST_ASSIGNED_HOST
 from testbed.resolve.references import References
@@ -33,6 +34,7 @@ def vpn_connections(references: References, regions: tuple[ResolvedRegion, ...],
     """All connections, by id; `taken` are the public addresses that something else has."""
     pools = {region.id: region.public_pool for region in regions}
     used = {*taken, *(elastic_ip.public_ip for elastic_ip in references.topology.of(ElasticIp) if elastic_ip.public_ip is not None)}
+    used |= set(transit_gateway_addresses(references).values())
     blocks = {options.tunnel_inside_cidr for connection in references.topology.of(VpnConnection) for options in connection.vpn_tunnel_options}
     inside = {block for block in blocks if isinstance(block, IPv4Network)}
     inside |= {block for peer in references.topology.of(TransitGatewayConnectPeer) for block in peer.inside_cidr_block.subnets(new_prefix=INSIDE_PREFIX)}
@@ -64,8 +66,9 @@ def _connection(
     gateway = references.get(VpnGateway, connection.vpn_gateway_id) or references.get(TransitGateway, connection.transit_gateway_id)
     if customer is None or gateway is None:
         raise LookupError(connection.id)
-    site = next((site for site in sites if site.id == customer.site_id or site.public_address == customer.ip_address), None)
-    address = site.public_address if site is not None else customer.ip_address
+    outside_of = {site.id: site.gateway if connection.is_private else site.public_address for site in sites}
+    site = next((site for site in sites if site.id == customer.site_id or outside_of[site.id] == customer.ip_address), None)
+    address = outside_of[site.id] if site is not None else customer.ip_address
     if address is None:
         raise LookupError(connection.customer_gateway_id)
     region = gateway_region(connection, references)
@@ -82,7 +85,8 @@ def _connection(
         static=connection.static_routes_only,
         static_routes=connection.static_routes,
         customer_routes=connection.customer_routes or (_vpc_blocks(gateway, references) if connection.static_routes_only else ()),
-        tunnels=tuple(_tunnel(connection, number, site is not None, pools[region], used, inside) for number in range(1, len(connection.vpn_tunnel_options) + 1)),
+        transport=connection.transport_transit_gateway_attachment_id,
+        tunnels=tuple(_tunnel(connection, number, site is not None, _pool(gateway, connection, pools[region], used), used, inside) for number in range(1, len(connection.vpn_tunnel_options) + 1)),
     )
 
 
@@ -106,6 +110,13 @@ def _tunnel(connection: VpnConnection, number: int, has_device: bool, pool: IPv4
         mtu_bytes=agreement.mtu_bytes,
         cause=agreement.cause if has_device else NO_DEVICE,
     )
+
+
+def _pool(gateway: VpnGateway | TransitGateway, connection: VpnConnection, public: IPv4Network, used: set[IPv4Address]) -> IPv4Network:
+    """Where an outside address is taken from: the Region's, or for private-IP VPN the first of the transit gateway's blocks that has room."""
+    if not isinstance(gateway, TransitGateway) or not connection.is_private:
+        return public
+    return next(block for block in gateway.transit_gateway_cidr_blocks if any(address not in used for address in block.hosts()))
 
 
 def _free_address(name: str, pool: IPv4Network, used: set[IPv4Address]) -> IPv4Address:

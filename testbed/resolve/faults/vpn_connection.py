@@ -12,9 +12,10 @@ from collections.abc import Iterator
 from ipaddress import IPv4Network
 
 from testbed.model.customer_gateway import CustomerGateway
+from testbed.model.direct_connect_gateway import DirectConnectGatewayAssociation
 from testbed.model.route_table import RouteTable
 from testbed.model.transit_gateway import TransitGateway
-from testbed.model.values import Fault
+from testbed.model.values import Fault, did_you_mean
 from testbed.model.vpn_connection import VpnConnection, tunnel_name
 from testbed.model.vpn_gateway import MOST_PROPAGATED_ROUTES, VpnGateway, VpnGatewayRoutePropagation
 from testbed.resolve.interfaces import Wanted
@@ -71,9 +72,24 @@ def _inside_faults(connections: tuple[VpnConnection, ...]) -> Iterator[Fault]:
                 first.setdefault((end, block), name)
 
 
+def _private_faults(connection: VpnConnection, references: References) -> Iterator[Fault]:
+    """Private-IP VPN: its transport is a Direct Connect gateway's association with the same transit gateway, which has a block for outside addresses."""
+    named, gateway = connection.transport_transit_gateway_attachment_id, references.get(TransitGateway, connection.transit_gateway_id)
+    if named is None or gateway is None:
+        return
+    fibres = {each.id: each for each in references.topology.of(DirectConnectGatewayAssociation) if each.associated_gateway_id == gateway.id}
+    if named not in fibres:
+        problem = f"transport_transit_gateway_attachment_id {named!r} is no Direct Connect gateway's attachment of {gateway.id}"
+        yield Fault(resource=connection.id, problem=problem, remedy=did_you_mean(named, sorted(fibres)))
+    if not gateway.transit_gateway_cidr_blocks:
+        yield Fault(resource=connection.id, problem=f"{gateway.id} has no CIDR block for private outside addresses", remedy=f"give {gateway.id} transit_gateway_cidr_blocks, and let the association's allowed_prefixes hold them")
+
+
 def _connection_faults(connection: VpnConnection, references: References) -> Iterator[Fault]:
     customer = references.get(CustomerGateway, connection.customer_gateway_id)
     gateway = references.get(VpnGateway, connection.vpn_gateway_id) or references.get(TransitGateway, connection.transit_gateway_id)
+    if connection.is_private and connection.transit_gateway_id is not None:
+        yield from _private_faults(connection, references)
     for number in range(1, len(connection.vpn_tunnel_options) + 1):
         if references.named(endpoint_node(connection.id, number)) is not None:
             yield Fault(resource=endpoint_node(connection.id, number), problem=f"the id is the name of {connection.id}'s endpoint", remedy="choose another id")
