@@ -1,10 +1,11 @@
-"""One end of a GRE tunnel where the kernel has none, or beside it: a raw socket for what is outside, a TUN device for what is inside.
+"""One end of a GRE tunnel: a raw socket for what is outside, a TUN device for what is inside.
 
     TUN ─▶ GRE header in front ─▶ raw socket, local_address ═▶ remote_address
     TUN ◀─ checked and taken out ◀─ raw socket, local_address ◀═ remote_address
 
-The kernel compares the outer addresses (the socket is bound to one and connected to the other), makes the outer header (TTL 64, may be cut: assumed) and puts fragments together. The device is the
-node's: dead, this process leaves it and its routes behind, and what they take is lost until another one comes, as behind a router that is down.
+The socket is bound to one outer address; what does not come from the other is another tunnel's. The kernel makes the outer header (TTL 64, may be cut: assumed) and puts fragments together.
+Without a way to the other end packets are lost, and counted, until there is one. The device is the node's: dead, this process leaves it and its routes behind, and what they take is lost until another
+one comes, as behind a router that is down.
 """
 
 from __future__ import annotations
@@ -40,9 +41,9 @@ async def serve(config: Config, runtime: Runtime) -> None:
                 outer.setsockopt(socket.SOL_SOCKET, option, BUFFER_BYTES)
             outer.setsockopt(socket.IPPROTO_IP, IP_MTU_DISCOVER, IP_PMTUDISC_DONT)
             outer.bind((str(config.local_address), 0))
-            outer.connect((str(config.remote_address), 0))
-            loop.add_reader(tun, lambda: _outward(tun, outer, counts))
-            loop.add_reader(outer, lambda: _inward(tun, outer, counts))
+            remote = str(config.remote_address)
+            loop.add_reader(tun, lambda: _outward(tun, outer, remote, counts))
+            loop.add_reader(outer, lambda: _inward(tun, outer, remote, counts))
             runtime.ready()
             try:
                 await _tell(config, counts, runtime)
@@ -53,7 +54,7 @@ async def serve(config: Config, runtime: Runtime) -> None:
         os.close(tun)
 
 
-def _outward(tun: int, outer: socket.socket, counts: Counter[str]) -> None:
+def _outward(tun: int, outer: socket.socket, remote: str, counts: Counter[str]) -> None:
     for _ in range(BURST):
         try:
             packet = os.read(tun, LARGEST_BYTES)
@@ -63,20 +64,19 @@ def _outward(tun: int, outer: socket.socket, counts: Counter[str]) -> None:
             counts["not IPv4"] += 1
             continue
         try:
-            outer.sendmsg((HEADER, packet))
+            outer.sendmsg((HEADER, packet), (), 0, (remote, 0))
             counts["out"] += 1
         except OSError as error:  # no way to the other end, or no room: this packet is lost
             counts[f"lost: {error.strerror}"] += 1
 
 
-def _inward(tun: int, outer: socket.socket, counts: Counter[str]) -> None:
+def _inward(tun: int, outer: socket.socket, remote: str, counts: Counter[str]) -> None:
     for _ in range(BURST):
         try:
-            datagram = outer.recv(LARGEST_BYTES)
+            datagram, (sender, _) = outer.recvfrom(LARGEST_BYTES)
         except BlockingIOError:
             return
-        except OSError as error:  # an ICMP error that has come back
-            counts[f"told: {error.strerror}"] += 1
+        if sender != remote:  # another tunnel's to the same address
             continue
         try:
             os.write(tun, inner_packet(datagram))

@@ -7,7 +7,7 @@
 On a LAG there is a session in the VLAN of each member, equally good: what a member carries is balanced by flow, and goes to the others when it is cut.
 Source: Direct Connect user guide, "Virtual interfaces and hosted virtual interfaces", "Direct Connect quotas", "Routing policies and BGP communities", "MTUs for private virtual interfaces or transit virtual
 interfaces"; API reference, "CreatePrivateVirtualInterface" (documented).
-NOT MODELLED: private-IP VPN over a transit virtual interface (a VPN over a public one is); IPv6 sessions, SiteLink, hosted virtual interfaces; LACP (one session over all of a LAG); graceful restart (AWS has it for sessions without BFD).
+NOT MODELLED: IPv6 sessions, SiteLink, hosted virtual interfaces; LACP (one session over all of a LAG); graceful restart (AWS has it for sessions without BFD).
 """
 
 from __future__ import annotations

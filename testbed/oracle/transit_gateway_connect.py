@@ -3,7 +3,7 @@
     transit gateway ─▶ appliance   longest prefix ─▶ shortest AS path ─▶ the first peer by name, which stands for those that share the load
     appliance ─▶ transit gateway   longest prefix, an interface's own subnet included ─▶ the first peer by name
 
-A peer's sessions are up if an appliance has its outer address, has the ASN that the peer names, and reaches the transit gateway's outer addresses: by its subnet's route table, which has to lead them to
+A peer's sessions are up if an appliance has its outer address, has the ASN that the peer names, announces no more than the quota, and reaches the transit gateway's outer addresses: by its subnet's route table, which has to lead them to
 that transit gateway, or over Direct Connect, which has to be told of them. Over iBGP nothing is installed that the appliance originates.
 Source: Transit Gateway guide, "Transit gateway Connect attachments and Transit Gateway Connect peers" (documented). NOT MODELLED: groups and network ACLs that refuse GRE (a live test's affair).
 """
@@ -21,7 +21,7 @@ from testbed.model.on_premises_site import OnPremisesSite
 from testbed.model.subnet import Subnet
 from testbed.model.topology import Topology
 from testbed.model.transit_gateway import MTU_BYTES, TransitGateway
-from testbed.model.transit_gateway_connect import OVERHEAD_BYTES, TransitGatewayConnect, TransitGatewayConnectPeer
+from testbed.model.transit_gateway_connect import MOST_ROUTES_FROM_PEER, OVERHEAD_BYTES, TransitGatewayConnect, TransitGatewayConnectPeer
 from testbed.model.transit_gateway_vpc_attachment import TransitGatewayVpcAttachment
 from testbed.oracle.direct_connect import DirectConnectWays
 from testbed.oracle.route_selection import table_of
@@ -106,7 +106,7 @@ class ConnectWays:
             subnet = next(each for each in self._topology.of(Subnet) if peer.peer_address in each.cidr_block and each.vpc_id == self._vpc(connect_id))
             routes = table_of(subnet, self._topology).routes
             leads = any(route.transit_gateway_id == gateway.id and self._covers(route.destination_cidr_block, peer, gateway) for route in routes)
-            return leads and instance.user_data.bgp_asn in (None, expected)
+            return leads and instance.user_data.bgp_asn in (None, expected) and len(set(instance.user_data.prefixes)) <= MOST_ROUTES_FROM_PEER
         site = self._site(peer, connect_id)
         return site is not None and any(self._covers(told.destination, peer, gateway) for told in self._direct_connect.told(site.id))
 

@@ -39,6 +39,14 @@ def names_up(lab, node):
     return {session.name for session in sessions(lab, node) if session.state == "Established"}
 
 
+def speaks(lab, node):
+    """Whether a node's BIRD answers: one that has just been healed is still being started."""
+    try:
+        return bool(sessions(lab, node))
+    except OSError:
+        return False
+
+
 @pytest.mark.topology("sd_wan")
 class TestSdWan:
     """topologies/sd_wan.py."""
@@ -113,6 +121,7 @@ class TestSdWan:
             assert all(answered(lab, "app", BRANCH_HOST) for _ in range(3))
         finally:
             lab.heal()
+            assert soon(lambda: speaks(lab, "sdwan-b"))
             converge(lab)
 
     def test_an_appliance_with_another_asn_has_no_sessions_and_the_model_knows(self, lab):
@@ -123,6 +132,18 @@ class TestSdWan:
             assert soon(lambda: any("Bad peer AS" in session.cause for session in sessions(lab, "sdwan-a"))), sessions(lab, "sdwan-a")
             assert not answered(lab, "app", BRANCH_HOST)
             assert lab.oracle.walk(Probe(source="app", destination=lab["branch"].address, protocol=Protocol.ICMP)).origin == f"tgw-rtb: no route to {BRANCH_HOST}"
+        finally:
+            lab.change(before)
+
+    def test_too_many_prefixes_take_a_peers_sessions_down_and_the_other_peer_serves(self, lab):
+        before = lab.topology
+        many = SdWanAppliance(prefixes=(BRANCH, *(f"10.{100 + number // 256}.{number % 256}.0/24" for number in range(1000))))
+        lab.change(with_resources(before, resource(before, "sdwan-b", user_data=many)))
+        try:
+            assert soon(lambda: names_up(lab, "tgw") == {"peer-a-1", "peer-a-2"} and hops_to_branch(lab) == {"c-peer-a"})
+            assert soon(lambda: any("limit" in session.cause for session in sessions(lab, "tgw"))), sessions(lab, "tgw")
+            assert answered(lab, "app", BRANCH_HOST)
+            assert "peer-a to 10.50.0.0/24" in str(lab.oracle.walk(Probe(source="app", destination=lab["branch"].address, protocol=Protocol.ICMP)).request)
         finally:
             lab.change(before)
 

@@ -82,6 +82,26 @@ def passes_and_fails_over(lab: Any) -> None:
 
 
 @pytest.mark.topology.with_args(dynamic)
+def test_without_ecmp_support_one_tunnel_carries_and_the_other_waits(lab):
+    """Transit Gateway guide, "How AWS Transit Gateway works": VPN ECMP support (documented)."""
+
+    def hops():
+        return lab.popen("tgw", ["ip", "route", "show", "table", "10001", str(OFFICE)], stdout=-1).communicate()[0].decode()
+
+    assert ping_until_answered(lab, "pc", WEB)
+    before = lab.topology
+    lab.change(replace(before, resources=tuple(replace(each, vpn_ecmp_support=False) if each.id == "tgw" else each for each in before.resources)))
+    try:
+        deadline = time.monotonic() + PATIENCE_S
+        while not ("vpn-office-1" in hops() and "nexthop" not in hops()) and time.monotonic() < deadline:
+            time.sleep(0.05)
+        assert "t-vpn-office-1" in hops() and "t-vpn-office-2" not in hops(), hops()
+        assert ping_until_answered(lab, "pc", WEB)
+    finally:
+        lab.change(before)
+
+
+@pytest.mark.topology.with_args(dynamic)
 def test_by_bgp_both_tunnels_carry_and_one_is_enough(lab):
     assert ping_until_answered(lab, "pc", WEB)
     deadline, routes = time.monotonic() + PATIENCE_S, ""

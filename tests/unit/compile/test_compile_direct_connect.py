@@ -1,5 +1,6 @@
 """What Direct Connect becomes: fibres, VLANs on them, routers at locations, speakers."""
 
+from dataclasses import replace
 from ipaddress import IPv4Network
 
 import pytest
@@ -8,6 +9,7 @@ from services.bgp.config import Config
 from services.bgp.render import bird_configuration
 from services.common.config import decode
 from testbed.compile import compile_plan
+from testbed.model import DirectConnectConnection
 from testbed.plan import Plan
 from testbed.resolve import resolve
 from tests.unit.services.bird import checked_by_bird
@@ -32,6 +34,13 @@ def test_the_fibre_is_as_long_as_the_way_and_never_varies(plan):
     assert fibre.wire is not None
     assert fibre.wire.delay_ms == pytest.approx(430 / 200, rel=0.01), "Paris to Amsterdam"
     assert (fibre.wire.jitter_ms, fibre.wire.loss_percent, fibre.wire.rate_mbit) == (0, 0, None)
+
+
+def test_a_hosted_connection_is_policed_to_its_capacity():
+    topology = direct_connect()
+    hosted = replace(topology, resources=tuple(replace(each, hosted=True, bandwidth="50Mbps") if isinstance(each, DirectConnectConnection) else each for each in topology.resources))
+    fibre = link(compile_plan(resolve(hosted)), "router-hq", "dxcon-a")
+    assert fibre.wire is not None and fibre.wire.rate_mbit == 50
 
 
 def test_a_virtual_interface_is_a_vlan_on_the_fibre(plan):
