@@ -63,6 +63,8 @@ def _add_node(branch: Tree, node: Node, plan: Plan, rules: bool) -> None:
                 own.add(escape(_interface(here, there)))
     if node.loopback:
         own.add(f"lo {' '.join(map(str, node.loopback))}")
+    for tun in node.tuns:
+        own.add(escape(f"{tun.name} TUN {' '.join(map(str, tun.addresses)) or 'no address'}{_from(tun.origin)}"))
     for route in node.routes:
         own.add(escape(_route(route)))
     for rule in node.rules:

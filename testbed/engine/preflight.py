@@ -116,7 +116,7 @@ FEATURES = (
     Feature(name="VLANs", program="ip", commands=VLAN_ON_A_VETH, required=False, wanted_by="Direct Connect's virtual interfaces (a userspace wire tags frames instead)", module="8021q"),
     Feature(name="VRF", program="ip", commands="link add name pf-vrf type vrf table 102\n", required=False, wanted_by="transit gateway route tables (policy rules do instead)", module="vrf"),
     Feature(name="VXLAN", program="ip", commands="link add name pf-vxlan type vxlan id 7 remote 192.0.2.1 dstport 4789\n", required=False, wanted_by="one lab over several machines", module="vxlan"),
-    Feature(name="GRE", program="ip", commands="link add name pf-gre type gre local 192.0.2.1 remote 192.0.2.2\n", required=False, wanted_by="nothing: Transit Gateway Connect is carried by TUN devices and raw sockets", module="ip_gre"),
+    Feature(name="GRE", program="ip", commands="link add name pf-gre type gre local 192.0.2.1 remote 192.0.2.2\n", required=False, wanted_by="nothing yet: Connect peers are carried by TUN devices and raw sockets", module="ip_gre"),
     Feature(name="GENEVE", program="ip", commands="link add name pf-gnv type geneve id 7 remote 192.0.2.1\n", required=False, wanted_by="Gateway Load Balancers (a TUN device does instead)", module="geneve"),
     Feature(name="WireGuard", program="ip", commands="link add name pf-wg type wireguard\n", required=False, wanted_by="third-party VPN appliances", module="wireguard"),
     Feature(name="kernel ESP", program="ip", commands=ESP_IN_AN_XFRM_INTERFACE, required=False, wanted_by="Site-to-Site VPN (userspace ESP does instead)", module="esp4"),
