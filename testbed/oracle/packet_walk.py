@@ -58,6 +58,8 @@ from testbed.oracle.walk import Hop, Leg, Outcome, Path, Stage, reply_to
 
 MOST_FORWARDS = 60
 """Guests that a packet may pass before its TTL ends."""
+ICMP_QUESTIONS = frozenset({8, 13, 15, 17})
+"""What begins a flow for a guest's connection tracking: echo, timestamp, information and address mask requests."""
 
 
 class PacketWalk(HybridWalk, InspectedWalk, AcceleratedWalk):
@@ -304,7 +306,8 @@ class PacketWalk(HybridWalk, InspectedWalk, AcceleratedWalk):
     def _in_guest(self, place: InterfacePlace, packet: Packet) -> Arrival | None:
         """Received, or forwarded by a guest's own routes; a NAT instance puts the address of its eth0 on what leaves there, and takes it off the reply.
 
-        The source port stays (Linux's masquerade keeps a port that is free).
+        The source port stays (Linux's masquerade keeps a port that is free). An ICMP answer to a question that did not come through it begins no flow, and is translated by nobody
+        (Linux, net/netfilter/nf_conntrack_proto_icmp.c; documented by its code).
         """
         inside = self._memory.translated.get((place.node, packet))
         if inside is None and any(packet.source in own.addresses for own in self._places.by_node[place.node]):
@@ -326,7 +329,7 @@ class PacketWalk(HybridWalk, InspectedWalk, AcceleratedWalk):
                 return arrival
         onward = packet if inside is None else inside
         out = self._places.of_node(place.node, onward.destination)
-        if inside is None and place.masquerades and out.device == PRIMARY:
+        if inside is None and place.masquerades and out.device == PRIMARY and (packet.protocol is not Protocol.ICMP or packet.icmp_type in ICMP_QUESTIONS):
             onward = replace(packet, source=out.address)
         if inside is None:
             self._memory.translated[place.node, reply_to(onward)] = reply_to(packet)

@@ -130,6 +130,16 @@ def test_a_nat_instance_puts_its_own_address_on_and_takes_it_off() -> None:
     assert [hop.translated.source for hop in walk.request.hops if hop.where == "box" and hop.translated] == [IPv4Address("10.0.0.50")]
 
 
+def test_a_nat_instance_leaves_an_echo_alone_whose_question_it_has_not_seen() -> None:
+    """The reply alone goes by way of it: its connection tracking takes such a packet for no flow, and forwards it as it is."""
+    there = RouteTable(id="rtb-private", vpc_id="vpc", associations=("private",), routes=(Route(destination_cidr_block="10.0.0.0/24", instance_id="box"),))
+    again = RouteTable(id="rtb-middle", vpc_id="vpc", associations=("middle",))
+    box = Instance(id="box", subnet_id="middle", private_ip_address="10.0.2.50", security_group_ids=("sg-open",), source_dest_check=False, user_data=IpForwarding(masquerade=True))
+    walk = ping(lab(MIDDLE, there, again, box), "front", BACK)
+    assert walk.outcome.value == "delivered" and walk.reply is not None
+    assert [hop.translated for hop in walk.reply.hops if hop.where == "box"] == [None]
+
+
 def test_a_secondary_address_is_a_place_with_its_own_elastic_ip() -> None:
     multi = Instance(id="front", subnet_id="public", private_ip_address="10.0.0.10", secondary_private_ip_addresses=("10.0.0.60",), security_group_ids=("sg-open",))
     elastic = ElasticIp(id="eip-2", region="eu-west-1", instance_id="front", private_ip_address="10.0.0.60")
