@@ -25,7 +25,7 @@ from testbed.engine.apply import apply
 from testbed.engine.errors import RealiseError
 from testbed.engine.failure import Failures
 from testbed.engine.nodes import LabNode
-from testbed.engine.preflight import require_programs
+from testbed.engine.preflight import load_connection_tracking, require_programs
 from testbed.engine.status import Failure, FailureMode, ServiceStatus, Summary, status_of
 from testbed.engine.topo import PlanTopo, spare_the_host
 from testbed.plan import Plan
@@ -56,6 +56,7 @@ class Lab:
         if not sandbox.inside():
             raise RealiseError("a lab starts only inside a sandbox", "call testbed.engine.sandbox.enter() first")
         require_programs(self.plan)
+        load_connection_tracking()
         if self.plan.services:
             self._take_run_folder()
         self.capture_directory.mkdir(parents=True, exist_ok=True)

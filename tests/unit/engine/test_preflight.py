@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import os
+import subprocess
 import time
 from pathlib import Path
 
 import pytest
 
 from testbed.engine import preflight
+from testbed.engine.errors import RealiseError
 from testbed.engine.preflight import Check, DelayLine
 
 
@@ -137,3 +139,23 @@ def test_without_tc_there_is_no_netem(without_programs):
         assert preflight.has_netem() is False
     finally:
         preflight.has_netem.cache_clear()
+
+
+def test_connection_tracking_that_nobody_has_used_yet_is_loaded(monkeypatch, tmp_path):
+    tried = []
+
+    def answers(code):
+        def run(argv, **options):
+            tried.append((argv[-3:], "ct state" in options["input"]))
+            return subprocess.CompletedProcess(argv, code, stderr="no such module")
+
+        return run
+
+    monkeypatch.setattr(preflight.subprocess, "run", answers(0))
+    preflight.load_connection_tracking(tmp_path)
+    assert not tried  # it is there
+    preflight.load_connection_tracking(tmp_path / "absent")
+    assert tried == [(["nft", "-f", "-"], True)]
+    monkeypatch.setattr(preflight.subprocess, "run", answers(1))
+    with pytest.raises(RealiseError, match="no such module"):
+        preflight.load_connection_tracking(tmp_path / "absent")
