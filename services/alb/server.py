@@ -33,60 +33,20 @@ from services.alb.stickiness import Seal
 from services.alb.target_group import RunningGroup, RunningTarget
 from services.alb.user_claims import Signer
 from services.common import zone_health
-from services.common.config import Tls
 from services.common.events import TARGET_HEALTH, TARGET_MITIGATED
 from services.common.health import Matcher
-from services.common.http import HTTP_1_1, HTTP_2, ByNegotiation, Http2Connection, Outbox, ServerConnection, ServerSettings, Timeouts, note_server_name
+from services.common.http import HTTP_1_1, HTTP_2, ByNegotiation, Http2Connection, Outbox, ServerConnection, ServerSettings, Timeouts
 from services.common.runtime import Runtime
+from services.common.server_certificates import ServerCertificates
 from services.common.stub_resolver import StubResolver
 
 GC_THRESHOLD = 20_000
 """A request leaves no cycles behind, so the collector need not look as often as its default of 700 objects makes it."""
+ALPN = (HTTP_2, HTTP_1_1)
 TARGET_CONNECT_S = 10.0
 DRAIN_LOOK_S = 0.1
 DRAINING, DEREGISTRATION = "draining", "Target.DeregistrationInProgress"
 UNUSED, NOT_REGISTERED = "unused", "Target.NotRegistered"
-
-
-class Certificates:
-    """The certificates of a listener: SNI chooses, the first one is for everybody else ("SSL certificates for your ALB", documented).
-
-    With a `client_trust_file` clients must have a certificate of one of its authorities: else the handshake ends ("Mutual authentication with TLS in ALB", documented).
-    """
-
-    def __init__(self, tls: tuple[Tls, ...], client_trust_file: str = "") -> None:
-        self.configure(tls, client_trust_file)
-        self.context = _server_context(tls[0], client_trust_file)
-        self.context.sni_callback = self._choose
-
-    def configure(self, tls: tuple[Tls, ...], client_trust_file: str) -> None:
-        """Use these for new connections. Whether clients must have a certificate stays as it began."""
-        self._default = _server_context(tls[0], client_trust_file)
-        self._by_name: dict[str, ssl.SSLContext] = {}
-        for certificate in tls:
-            context = _server_context(certificate, client_trust_file)
-            for name in certificate.host_names:
-                self._by_name.setdefault(name.lower(), context)
-
-    def select(self, server_name: str | None) -> ssl.SSLContext:
-        """The context for a name: an exact match, else a wildcard for its first label, else the default."""
-        name = (server_name or "").lower()
-        return self._by_name.get(name) or self._by_name.get("*." + name.partition(".")[2]) or self._default
-
-    def _choose(self, connection: ssl.SSLSocket | ssl.SSLObject, server_name: str | None, _: ssl.SSLContext) -> None:
-        note_server_name(connection, server_name)
-        connection.context = self.select(server_name)
-
-
-def _server_context(tls: Tls, client_trust_file: str) -> ssl.SSLContext:
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.minimum_version = ssl.TLSVersion.TLSv1_2
-    context.set_alpn_protocols([HTTP_2, HTTP_1_1])
-    context.load_cert_chain(tls.certificate_file, tls.key_file)
-    if client_trust_file:
-        context.verify_mode = ssl.CERT_REQUIRED
-        context.load_verify_locations(client_trust_file)
-    return context
 
 
 @dataclass(slots=True)
@@ -95,7 +55,7 @@ class RunningListener:
 
     config: ListenerConfig
     application: ListenerApplication
-    certificates: Certificates | None
+    certificates: ServerCertificates | None
     server: asyncio.Server | None = None
     connections: set[ServerConnection | Http2Connection] = field(default_factory=set)
 
@@ -241,7 +201,7 @@ class Node:
             if listener is not None:
                 listener.application.configure(listener_config, config.dns_name, attributes, self._login, self._validation)
                 if listener.certificates is not None and listener_config.tls != listener.config.tls:
-                    listener.certificates.configure(listener_config.tls, listener_config.client_trust_file)
+                    listener.certificates.configure(listener_config.tls, ALPN, listener_config.client_trust_file)
                 listener.config = listener_config
             else:
                 self._listeners[listener_config.id] = await self._listen(listener_config, config.dns_name, attributes, settings)
@@ -249,7 +209,7 @@ class Node:
     async def _listen(self, config: ListenerConfig, dns_name: str, attributes: Attributes, settings: ServerSettings) -> RunningListener:
         affinity = Affinity(self._groups, self._seal, random.random, time.time, self._runtime.scaled)
         application = ListenerApplication(config, dns_name, attributes, affinity, self._log, login=self._login, validation=self._validation)
-        listener = RunningListener(config, application, Certificates(config.tls, config.client_trust_file) if config.tls else None)
+        listener = RunningListener(config, application, ServerCertificates(config.tls, ALPN, config.client_trust_file) if config.tls else None)
 
         def connection(is_http2: bool = False) -> ServerConnection | Http2Connection:
             made = (

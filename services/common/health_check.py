@@ -36,15 +36,15 @@ def check_request(path: str, address: str, port: int, protocol: str) -> Upstream
     return UpstreamRequest(b"GET", path.encode(), headers, close=True)
 
 
-async def checked(check: HealthCheck, protocol: str, address: IPv4Address, port: int, timeout_s: float, tasks: asyncio.TaskGroup) -> CheckResult:
-    """Check the target at `address`, by `protocol` and at `port` unless `check` says otherwise, within `timeout_s` (scaled)."""
+async def checked(check: HealthCheck, protocol: str, address: IPv4Address, port: int, timeout_s: float, tasks: asyncio.TaskGroup, preface: bytes = b"") -> CheckResult:
+    """Check the target at `address`, by `protocol` and at `port` unless `check` says otherwise, within `timeout_s` (scaled); `preface` is sent before all else."""
     protocol, port = check.protocol or protocol, check.port or port
     try:
         async with asyncio.timeout(timeout_s):
             if protocol == TCP:
-                return await _connected(address, port)
+                return await _connected(address, port, preface)
             timeouts = Timeouts(connect_s=timeout_s, tls_s=timeout_s, response_s=timeout_s, idle_s=timeout_s)
-            destination = Destination(host=str(address), port=port, tls=unverified_tls() if protocol == HTTPS else None, timeouts=timeouts)
+            destination = Destination(host=str(address), port=port, tls=unverified_tls() if protocol == HTTPS else None, timeouts=timeouts, preface=preface)
             pool = UpstreamPool(destination, tasks, retry_stale=False)
             response = await pool.fetch(check_request(check.path, str(address), port, protocol), limit_bytes=_BODY_LIMIT_BYTES)
     except TimeoutError:
@@ -55,10 +55,14 @@ async def checked(check: HealthCheck, protocol: str, address: IPv4Address, port:
     return Matcher.parse(check.matcher).judge(response.head.status)
 
 
-async def _connected(address: IPv4Address, port: int) -> CheckResult:
+async def _connected(address: IPv4Address, port: int, preface: bytes) -> CheckResult:
     try:
         _, writer = await asyncio.open_connection(str(address), port)
     except OSError as error:
         return CheckResult(passed=False, reason=f"{FAILED_CHECKS}: {error.strerror}")
-    writer.transport.abort()
+    if preface:
+        writer.write(preface)
+        writer.close()
+    else:
+        writer.transport.abort()
     return CheckResult(passed=True)

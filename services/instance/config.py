@@ -28,3 +28,5 @@ class Config:
     database: Database
     resolvers: tuple[IPv4Address, ...]
     availability_zone: str = ""
+    proxy_protocol: bool = False
+    """Connections begin with a PROXY header (version 2); others are refused."""

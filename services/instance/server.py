@@ -29,6 +29,7 @@ from services.instance import catalogue
 from services.instance.catalogue import BadRequest, NewCartItem, NewProduct
 from services.instance.config import Config
 from services.instance.database import Connections, DatabaseUnreachable, Executed
+from services.instance.proxied import VPC_ENDPOINT, Proxied
 
 log = logging.getLogger(__name__)
 
@@ -53,7 +54,12 @@ async def serve(config: Config, runtime: Runtime) -> None:
     )
     await runner.setup()
     try:
-        await web.SockSite(runner, runtime.socket_for(config.listen), backlog=BACKLOG).start()
+        if config.proxy_protocol:
+            application = runner.server
+            assert application is not None  # set up above
+            await asyncio.get_running_loop().create_server(lambda: Proxied(application), sock=runtime.socket_for(config.listen), backlog=BACKLOG)
+        else:
+            await web.SockSite(runner, runtime.socket_for(config.listen), backlog=BACKLOG).start()
         await connections.wait_until_there()
         runtime.ready()
         await asyncio.Event().wait()
@@ -161,6 +167,10 @@ class Shop:
             started, executed = time.perf_counter(), list[Executed]()
             response = await _answer(action, request, executed)
             response.headers["X-Served-By"] = self._config.name
+            if self._config.proxy_protocol and request.transport is not None:
+                address, port = request.transport.get_extra_info("peername")[:2]
+                endpoint = request.transport.get_extra_info(VPC_ENDPOINT)
+                response.headers["X-Proxy-Client"] = f"{address}:{port}" + (f" by {endpoint}" if endpoint else "")
             self._tell(request, response.status, (time.perf_counter() - started) * 1000, executed)
             return response
 

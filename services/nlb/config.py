@@ -49,6 +49,8 @@ class TargetGroup:
     terminate_deregistered: bool = False
     terminate_unhealthy: bool = True
     unhealthy_draining_s: float = 0.0
+    proxy_protocol: bool = False
+    """Health checks begin with a PROXY header that names no client."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -14,7 +14,7 @@ import asyncio
 import logging
 from dataclasses import dataclass, field
 
-from services.common import zone_health
+from services.common import proxy_protocol, zone_health
 from services.common.events import TARGET_HEALTH
 from services.common.health import State, TargetHealth
 from services.common.health_check import checked
@@ -26,6 +26,7 @@ from services.nlb.kernel import end_flows
 log = logging.getLogger(__name__)
 DRAINING, DEREGISTRATION = "draining", "Target.DeregistrationInProgress"
 UNUSED, NOT_REGISTERED = "unused", "Target.NotRegistered"
+NO_CLIENT = proxy_protocol.encode(proxy_protocol.Header())
 AT_ONCE = 64
 """Health checks under way at a time."""
 Key = tuple[str, Target]
@@ -141,7 +142,7 @@ class Node:
         while True:
             check, began = self._groups[group_id].health_check, loop.time()
             async with self._at_once:
-                result = await checked(check, check.protocol or "TCP", target.address, target.port, self._runtime.scaled(check.timeout_s), self._tasks)
+                result = await checked(check, check.protocol or "TCP", target.address, target.port, self._runtime.scaled(check.timeout_s), self._tasks, preface=NO_CLIENT if self._groups[group_id].proxy_protocol else b"")
             group, before = self._groups[group_id], running.health
             running.health = before.after(result, healthy_threshold=check.healthy_threshold, unhealthy_threshold=check.unhealthy_threshold)
             running.was_checked = True

@@ -78,6 +78,7 @@ def _service(instance: Instance, application: WebApplication, primary: ResolvedI
         database=Database(host=endpoint, port=database.port, name=database.db_name, user=database.master_username, password=database.master_user_password),
         resolvers=resolver_addresses_of(vpc)[:1],
         availability_zone=primary.availability_zone,
+        proxy_protocol=application.proxy_protocol_v2,
     )
     waits = [database_service_name(database)]
     if vpc.vpc.enable_dns_support:

@@ -12,8 +12,8 @@ The hash is of protocol, addresses, ports and, for TCP, the first sequence numbe
 becomes of the slots, which `services.nlb` writes by health. A node without targets of its own zone, cross-zone load balancing off, serves nobody (assumed: silently).
 With its client's address kept, a target that reaches itself has a packet from its own address, which no host accepts: the hairpin fails by itself.
 Source: ELB user guide, "Network Load Balancers" (hash, zones, idle timeouts), "Update the TCP idle timeout for your NLB listener", "Edit target group attributes for your NLB" (documented).
-Assumed: the node is a hop (TTL). NOT MODELLED: TLS and QUIC listeners and PROXY protocol v2 (they put bytes into connections, so a process would have to carry every one);
-a flow whose fabric has forgotten it (security groups' idle timeouts) before the balancer has.
+TLS listeners and groups with PROXY protocol v2 have bytes put into their connections: a process carries these (`network_relay`).
+Assumed: the node is a hop (TTL). NOT MODELLED: QUIC listeners; a flow whose fabric has forgotten it (security groups' idle timeouts) before the balancer has.
 """
 
 from __future__ import annotations
@@ -23,12 +23,12 @@ from ipaddress import IPv4Network
 
 from services.common.config import encode
 from services.nlb.config import Config, Target, slots_for, spread
-from testbed.compile import fabric, private_link, return_path
+from testbed.compile import fabric, network_relay, private_link, return_path
 from testbed.compile.fragment import Fragment, NodePart, join
 from testbed.compile.instance import service_name as instance_service_name
 from testbed.compile.network_interface import guest_node
 from testbed.compile.network_interface import lower as lower_interface
-from testbed.compile.network_target_group import group_config, keepers, listeners_of, map_name, targets_of
+from testbed.compile.network_target_group import group_config, is_relayed, keepers, listeners_of, map_name, targets_of
 from testbed.compile.places import forwarding_sysctls
 from testbed.compile.zone_health import zone_health_file
 from testbed.model.instance import Instance, WebApplication
@@ -62,10 +62,11 @@ def _node(balancer: LoadBalancer, interface: ResolvedInterface, resolved: Resolv
     served = tuple((listener, group, targets_of(group, interface, balancer, resolved)) for listener, group in listeners_of(balancer, resolved))
     timeouts = _timeouts(served, resolved.topology.time_scale)
     part = NodePart(name=interface.node, neighbours=(neighbour,), tables=(_table(balancer, interface, served, resolved), *timeouts))
-    return join(lower_interface(interface, resolved), Fragment(nodes=(guest, part), services=_services(balancer, interface, resolved)), _returns(interface, resolved))
+    parts = (guest, part, *network_relay.part(balancer, interface, served, resolved))
+    return join(lower_interface(interface, resolved), Fragment(nodes=parts, services=_services(balancer, interface, served, resolved)), _returns(interface, resolved))
 
 
-def _services(balancer: LoadBalancer, interface: ResolvedInterface, resolved: Resolved) -> tuple[ServiceSpec, ...]:
+def _services(balancer: LoadBalancer, interface: ResolvedInterface, served: Served, resolved: Resolved) -> tuple[ServiceSpec, ...]:
     groups = {group.id: group for _, group in listeners_of(balancer, resolved)}
     if not groups:
         return ()
@@ -76,7 +77,9 @@ def _services(balancer: LoadBalancer, interface: ResolvedInterface, resolved: Re
         table=TABLE,
         target_groups=tuple(group_config(groups[name], interface, balancer, resolved) for name in sorted(groups)),
     )
-    return (ServiceSpec(name=f"{interface.node}.{KIND}", kind=KIND, node=interface.node, config=encode(config), after=_after(groups.values(), resolved), origin=balancer.id),)
+    after = _after(groups.values(), resolved)
+    checks = ServiceSpec(name=f"{interface.node}.{KIND}", kind=KIND, node=interface.node, config=encode(config), after=after, origin=balancer.id)
+    return (checks, *network_relay.service(balancer, interface, served, after, resolved))
 
 
 def _after(groups: Collection[TargetGroup], resolved: Resolved) -> tuple[str, ...]:
@@ -116,13 +119,14 @@ def _sysctls(resolved: Resolved) -> tuple[tuple[str, str], ...]:
 
 def _timeouts(served: Served, time_scale: float) -> tuple[NftTable, ...]:
     """Listeners' own idle timeouts: objects, in a table by itself because replacing one takes its objects from the flows that have them."""
-    own = sorted({(listener.tcp_idle_timeout_seconds, listener.port) for listener, _, _ in served if "tcp" in NETWORK_PROTOCOLS[listener.protocol] and listener.tcp_idle_timeout_seconds != TCP_IDLE_S})
-    if not own:
+    own = sorted({(listener.tcp_idle_timeout_seconds, listener.port) for listener, group, _ in served if "tcp" in NETWORK_PROTOCOLS[listener.protocol] and listener.tcp_idle_timeout_seconds != TCP_IDLE_S and not is_relayed(listener, group)})
+    relayed, of_relay = network_relay.timeout(served)
+    if not own and not relayed:
         return ()
     objects = tuple(NftTimeout(name=f"tcp_{seconds}", protocol="tcp", policy=(("established", max(1, round(seconds / time_scale))),)) for seconds in sorted({seconds for seconds, _ in own}))
     rules = tuple(NftRule(statement=f'meta l4proto tcp ct original proto-dst {port} ct timeout set "tcp_{seconds}"') for seconds, port in own)
     chain = NftChain(name="new_flows", hook="type filter hook forward priority -1; policy accept;", rules=(NftRule(statement="ct state != new accept"), *rules))
-    return (NftTable(name=TIMEOUTS_TABLE, timeouts=objects, chains=(chain,)),)
+    return (NftTable(name=TIMEOUTS_TABLE, timeouts=(*objects, *relayed), chains=(*((chain,) if own else ()), *of_relay)),)
 
 
 def _table(balancer: LoadBalancer, interface: ResolvedInterface, served: Served, resolved: Resolved) -> NftTable:
@@ -152,6 +156,7 @@ def _table(balancer: LoadBalancer, interface: ResolvedInterface, served: Served,
             NftChain(name="to_target", hook="type nat hook prerouting priority dstnat; policy accept;", rules=(*hidden, NftRule(statement="ip daddr . meta l4proto . th dport vmap @listeners"))),
             *_to_targets(served),
             NftChain(name="from_node", hook="type nat hook postrouting priority srcnat; policy accept;", rules=tuple(_from_node(interface, served, resolved))),
+            *network_relay.chains(balancer, interface, served),
         ),
     )
 
@@ -168,8 +173,13 @@ def _maps(served: Served) -> tuple[NftMap, ...]:
 
 def _listeners(entrances: tuple[str, ...], served: Served) -> NftMap:
     """Which chain a new flow goes to, by what it asks for."""
-    keys = ((f"{entrance} . {protocol} . {listener.port}", f"goto {_chain(listener, protocol)}") for listener, _, _ in served for protocol in NETWORK_PROTOCOLS[listener.protocol] for entrance in entrances)
+    keys = ((f"{entrance} . {protocol} . {listener.port}", f"goto {_chain(listener, protocol)}") for listener, _, _ in _carried(served) for protocol in NETWORK_PROTOCOLS[listener.protocol] for entrance in entrances)
     return NftMap(name="listeners", type="ipv4_addr . inet_proto . inet_service", value_type="verdict", elements=tuple(sorted(keys)))
+
+
+def _carried(served: Served) -> Served:
+    """What the kernel carries."""
+    return tuple(each for each in served if not is_relayed(each[0], each[1]))
 
 
 def _chain(listener: Listener, protocol: str) -> str:
@@ -178,7 +188,7 @@ def _chain(listener: Listener, protocol: str) -> str:
 
 def _to_targets(served: Served) -> Iterator[NftChain]:
     """A chain for each listener and protocol."""
-    for listener, group, targets in served:
+    for listener, group, targets in _carried(served):
         for protocol in NETWORK_PROTOCOLS[listener.protocol]:
             mark = "" if group.preserves_client else f"ct mark set {HIDDEN:#x} "
             chosen = f"meta mark set {_hash(group, protocol)} mod {slots_for(len(targets))} seed 0x1 dnat ip to meta mark map @{map_name(group)}"
@@ -212,4 +222,5 @@ def _input(name: str, served: Served) -> Iterator[NftRule]:
         stray = "ct state invalid counter reject with tcp reset"
         yield NftRule(statement=f"tcp dport {{ {', '.join(map(str, ports))} }} {stray}", origin=f"{name} has no such connection (idle for {TCP_IDLE_S} s?)")
         yield NftRule(statement=f"ip saddr . tcp sport @{TARGETS} {stray}", origin=f"{name} has no such connection (idle for {TCP_IDLE_S} s?)")
+    yield from network_relay.accepted(name, served)
     yield NftRule(statement="counter drop", origin=f"{name} has no such listener")

@@ -15,7 +15,7 @@ from services.nlb import config as nlb
 from testbed.compile.per_topology import per_topology
 from testbed.model.listener import Forward, Listener
 from testbed.model.load_balancer import NETWORK, LoadBalancer
-from testbed.model.target_group import ALB, IP, NETWORK_PROTOCOLS, TargetGroup
+from testbed.model.target_group import ALB, IP, NETWORK_PROTOCOLS, TLS, TargetGroup
 from testbed.plan.names import identifier
 from testbed.resolve.resolved import Resolved, ResolvedInterface
 
@@ -28,6 +28,11 @@ def listeners_of(balancer: LoadBalancer, resolved: Resolved) -> tuple[tuple[List
         for listener in resolved.topology.of(Listener)
         if listener.load_balancer_arn == balancer.id
     )
+
+
+def is_relayed(listener: Listener, group: TargetGroup) -> bool:
+    """Whether a process carries the listener's connections (`network_relay`), not the kernel: where TLS ends here, or a PROXY header goes first."""
+    return listener.protocol == TLS or group.proxy_protocol_v2_enabled
 
 
 def map_name(group: TargetGroup) -> str:
@@ -66,6 +71,7 @@ def group_config(group: TargetGroup, node: ResolvedInterface, balancer: LoadBala
         deregistration_delay_s=float(group.deregistration_delay_timeout_seconds),
         terminate_deregistered=group.deregistration_delay_connection_termination_enabled,
         terminate_unhealthy=group.target_health_state_unhealthy_connection_termination_enabled,
+        proxy_protocol=group.proxy_protocol_v2_enabled,
         unhealthy_draining_s=float(group.target_health_state_unhealthy_draining_interval_seconds),
     )
 

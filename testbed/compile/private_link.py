@@ -4,11 +4,11 @@
                              dnat to the balancer's end,             dnat to a target,
                              snat to this end                        snat to the node's own address
 
-Neither side sees an address of the other's VPC, so their CIDR blocks may overlap, and the target's source is always the balancer's node.
+Neither side sees an address of the other's VPC, so their CIDR blocks may overlap, and the target's source is always the balancer's node. Where a process carries a listener's
+connections (`network_relay`), it is shown the consumer's address, which goes no further than into a PROXY header: answers find back by the link.
 An endpoint's interface stays with one balancer of its Availability Zone: the first by id (AWS picks one at random).
 Source: PrivateLink guide, "Create a service powered by AWS PrivateLink"; ELB user guide, "Edit target group attributes for your NLB" (client address; documented);
 idle timeout of 350 s (secondary). The balancer's groups are asked about the consumer's own address, unless that is off ("Update the security groups for your NLB"; documented).
-NOT MODELLED: PROXY protocol v2 (`network_load_balancer` says why).
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from ipaddress import IPv4Address, IPv4Interface, collapse_addresses
 
 from testbed.compile.fragment import Fragment, NodePart
 from testbed.compile.link import ordered
+from testbed.compile.network_target_group import is_relayed, listeners_of
 from testbed.compile.places import forwarding_sysctls
 from testbed.compile.vpc import conntrack_sysctls
 from testbed.model.listener import Listener
@@ -51,7 +52,7 @@ def lower(endpoint: VpcEndpoint, interface: ResolvedInterface, resolved: Resolve
     far = Interface(node=node.node, name=name, mac=mac_address(node.node, name), addresses=(IPv4Interface(f"{there}/31"),), mtu_bytes=MTU_BYTES, origin=endpoint.id)
     return Fragment(
         nodes=(
-            NodePart(name=interface.node, neighbours=(Neighbour(address=there, mac=far.mac, device=DEVICE),), tables=(_translation(endpoint, interface, here, there, _ports(node.owner, resolved), _asked(node, resolved)),)),
+            NodePart(name=interface.node, neighbours=(Neighbour(address=there, mac=far.mac, device=DEVICE),), tables=(_translation(endpoint, interface, here, there, _ports(node.owner, resolved), _shown(node.owner, resolved), _asked(node, resolved)),)),
             NodePart(name=node.node, neighbours=(Neighbour(address=here, mac=near.mac, device=name),)),
         ),
         links=(ordered(Link(a=near, b=far, origin=endpoint.id)),),
@@ -105,6 +106,12 @@ def _ports(balancer: str, resolved: Resolved) -> tuple[str, ...]:
     return tuple(sorted(f"{protocol} . {listener.port}" for listener in listeners for protocol in NETWORK_PROTOCOLS[listener.protocol]))
 
 
+def _shown(balancer: str, resolved: Resolved) -> tuple[int, ...]:
+    """The ports at which a relay sees the consumer's address."""
+    owner = next(each for each in resolved.topology.of(LoadBalancer) if each.id == balancer)
+    return tuple(sorted(listener.port for listener, group in listeners_of(owner, resolved) if is_relayed(listener, group)))
+
+
 def _asked(node: ResolvedInterface, resolved: Resolved) -> tuple[NftChain, ...]:
     """What the balancer's groups say of consumers: judged by the consumer's own address, so asked at this end; no rule that names a group matches (assumed)."""
     balancer = next(each for each in resolved.topology.of(LoadBalancer) if each.id == node.owner)
@@ -130,10 +137,11 @@ def _traffic(rule: SecurityGroupRule) -> str:
     return f"meta l4proto {int(number)} {ports}"
 
 
-def _translation(endpoint: VpcEndpoint, interface: ResolvedInterface, here: IPv4Address, there: IPv4Address, ports: tuple[str, ...], asked: tuple[NftChain, ...]) -> NftTable:
+def _translation(endpoint: VpcEndpoint, interface: ResolvedInterface, here: IPv4Address, there: IPv4Address, ports: tuple[str, ...], shown: tuple[int, ...], asked: tuple[NftChain, ...]) -> NftTable:
     name = endpoint.id
     opened = f"meta l4proto . th dport {{ {', '.join(ports)} }} "
     to_service = (NftRule(statement=f'iifname "{interface.device}" ip daddr {interface.address} {opened}dnat to {there}', origin=name),) if ports else ()
+    relayed = (NftRule(statement=f'oifname "{DEVICE}" tcp dport {{ {", ".join(map(str, shown))} }} accept', origin=name),) if shown else ()
     return NftTable(
         name="endpoint",
         chains=(
@@ -151,6 +159,6 @@ def _translation(endpoint: VpcEndpoint, interface: ResolvedInterface, here: IPv4
             ),
             *asked,
             NftChain(name="to_service", hook="type nat hook prerouting priority dstnat; policy accept;", rules=to_service),
-            NftChain(name="hide_consumer", hook="type nat hook postrouting priority srcnat; policy accept;", rules=(NftRule(statement=f'oifname "{DEVICE}" meta l4proto {{ tcp, udp }} snat to {here}:{PORTS}', origin=name),)),
+            NftChain(name="hide_consumer", hook="type nat hook postrouting priority srcnat; policy accept;", rules=(*relayed, NftRule(statement=f'oifname "{DEVICE}" meta l4proto {{ tcp, udp }} snat to {here}:{PORTS}', origin=name))),
         ),
     )

@@ -37,8 +37,8 @@ NDA_DST, NDA_LLADDR = 1, 2
 NUD_PERMANENT = 0x80
 IFF_UP = 1
 RTNH_F_ONLINK = 4
-RT_SCOPE_UNIVERSE, RT_SCOPE_LINK = 0, 253
-RTN_TYPES = {"unicast": 1, "blackhole": 6, "unreachable": 7, "throw": 9}
+RT_SCOPE_UNIVERSE, RT_SCOPE_LINK, RT_SCOPE_HOST = 0, 253, 254
+RTN_TYPES = {"unicast": 1, "local": 2, "blackhole": 6, "unreachable": 7, "throw": 9}
 RTPROT_STATIC = 4
 LOOPBACK_INDEX = 1
 
@@ -207,7 +207,7 @@ class Batch:
         delete: bool = False,
     ) -> None:
         """Add or delete a route; `kind` is one of RTN_TYPES."""
-        scope = RT_SCOPE_LINK if kind == "unicast" and via is None else RT_SCOPE_UNIVERSE
+        scope = RT_SCOPE_HOST if kind == "local" else RT_SCOPE_LINK if kind == "unicast" and via is None else RT_SCOPE_UNIVERSE
         flags = RTNH_F_ONLINK if onlink else 0
         payload = _ROUTE.pack(socket.AF_INET, destination.prefixlen, 0, 0, min(table, 255) if table < 256 else 0, RTPROT_STATIC, scope, RTN_TYPES[kind], flags)
         payload += _attribute(RTA_DST, destination.network_address.packed) + _number(RTA_TABLE, table)

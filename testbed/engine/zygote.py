@@ -34,7 +34,7 @@ import msgspec
 from testbed.engine import syscalls
 from testbed.engine.namespaces import NETNS
 
-PRELOADED = ("services.dns.server", "services.cloudfront.server", "services.alb.server", "services.nlb.server", "services.gwlb.server", "services.global_accelerator.server", "services.geneve_appliance.server", "services.instance.server", "services.rds.server", "services.bgp.server", "services.flow_log.server", "services.traffic_mirror.server", "services.imds.server", "services.ipsec.server", "services.ntp.server", "services.common.main", "testbed.engine.wire")
+PRELOADED = ("services.dns.server", "services.cloudfront.server", "services.alb.server", "services.nlb.server", "services.nlb_relay.server", "services.gwlb.server", "services.global_accelerator.server", "services.geneve_appliance.server", "services.instance.server", "services.rds.server", "services.bgp.server", "services.flow_log.server", "services.traffic_mirror.server", "services.imds.server", "services.ipsec.server", "services.ntp.server", "services.common.main", "testbed.engine.wire")
 LARGE = {"aws_state": ("services.aws_state.server", "services.aws_state.imports")}
 """Kinds with a zygote of their own, and what that imports."""
 UNPRIVILEGED_UID = 1000

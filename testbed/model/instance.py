@@ -22,10 +22,14 @@ MOST_PREPENDED = 16
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WebApplication:
-    """Run the product catalogue (`services.instance`) on `port`, keeping its rows in the DB instance `database_id`."""
+    """Run the product catalogue (`services.instance`) on `port`, keeping its rows in the DB instance `database_id`.
+
+    With `proxy_protocol_v2` it wants a PROXY header at the beginning of each connection, refuses those without, and tells the client it names (``X-Proxy-Client``).
+    """
 
     port: int = 80
     database_id: str
+    proxy_protocol_v2: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

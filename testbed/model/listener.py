@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from ipaddress import IPv4Network
 
-from testbed.model.target_group import GENEVE, NETWORK_PROTOCOLS
+from testbed.model.target_group import GENEVE, NETWORK_PROTOCOLS, TLS
 from testbed.model.values import Fault, bounds_faults, choice_faults, id_faults
 
 
@@ -127,6 +127,9 @@ VALUES_PER_RULE = 5
 """ELB user guide, "Quotas for your Application Load Balancers" (documented)."""
 GROUPS_PER_ACTION = 5
 MOST_STICKY_S = 7 * 86400
+TCP_IDLE_S = 350
+ALPN_POLICIES = {"None": (), "HTTP1Only": ("http/1.1", "http/1.0"), "HTTP2Only": ("h2",), "HTTP2Optional": ("http/1.1", "http/1.0", "h2"), "HTTP2Preferred": ("h2", "http/1.1", "http/1.0")}
+"""Each policy's preferences ("Listeners for your NLB"; documented)."""
 METHOD = re.compile(r"[A-Z_-]{1,40}")
 
 Action = AuthenticateOidc | JwtValidation | Forward | ForwardConfig | FixedResponse | Redirect
@@ -213,10 +216,10 @@ class ListenerRule:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Listener:
-    """A port of a load balancer. `protocol` is ``HTTP`` or ``HTTPS``, of a network balancer ``TCP``, ``UDP`` or ``TCP_UDP``, of a gateway balancer
+    """A port of a load balancer. `protocol` is ``HTTP`` or ``HTTPS``, of a network balancer ``TCP``, ``TLS``, ``UDP`` or ``TCP_UDP``, of a gateway balancer
     ``GENEVE`` (the AWS API leaves protocol and port out there: it hears every packet, and 6081 is how it speaks to its targets); `certificates` are the host names of its certificates.
 
-    `mutual_authentication` is ``off`` or ``verify``: clients must have a certificate of the lab's authority, which is the trust store. `response_headers` are
+    `alpn_policy`, of a TLS listener, is one of ALPN_POLICIES. `mutual_authentication` is ``off`` or ``verify``: clients must have a certificate of the lab's authority, which is the trust store. `response_headers` are
     (one of RESPONSE_HEADERS, value): AWS's attributes ``routing.http.response.….header_value``; `routing_http_response_server_enabled` False takes ``server`` away.
     """
 
@@ -228,7 +231,8 @@ class Listener:
     mutual_authentication: str = "off"
     response_headers: tuple[tuple[str, str], ...] = ()
     routing_http_response_server_enabled: bool = True
-    tcp_idle_timeout_seconds: int = 350
+    tcp_idle_timeout_seconds: int = TCP_IDLE_S
+    alpn_policy: str = "None"
     rules: tuple[ListenerRule, ...] = ()
     default_actions: tuple[Action, ...]
 
@@ -241,6 +245,7 @@ class Listener:
             *choice_faults(self.id, "protocol", self.protocol, ("HTTP", "HTTPS", *NETWORK_PROTOCOLS, GENEVE)),
             *bounds_faults(self.id, "tcp_idle_timeout_seconds", self.tcp_idle_timeout_seconds, 60, 6000),
             *self._certificate_faults(),
+            *self._tls_faults(),
             *self._https_faults(),
             *self._header_faults(),
             *_action_faults(self.id, self.default_actions),
@@ -253,11 +258,19 @@ class Listener:
         )
 
     def _certificate_faults(self) -> Iterator[Fault]:
-        if self.protocol == "HTTPS" and not self.certificates:
-            yield Fault(resource=self.id, problem="an HTTPS listener without a certificate", remedy="name the hosts of its default certificate in certificates, such as shop.example.com")
-        if self.protocol == "HTTP" and self.certificates:
-            yield Fault(resource=self.id, problem="an HTTP listener with certificates", remedy="make its protocol HTTPS, or drop the certificates")
+        article, secure = ("a", TLS) if self.protocol in NETWORK_PROTOCOLS else ("an", "HTTPS")
+        if self.protocol == secure and not self.certificates:
+            yield Fault(resource=self.id, problem=f"{article} {secure} listener without a certificate", remedy="name the hosts of its default certificate in certificates, such as shop.example.com")
+        if self.protocol in ("HTTP", *NETWORK_PROTOCOLS) and self.protocol != TLS and self.certificates:
+            yield Fault(resource=self.id, problem=f"{article} {self.protocol} listener with certificates", remedy=f"make its protocol {secure}, or drop the certificates")
 
+    def _tls_faults(self) -> Iterator[Fault]:
+        """A TLS listener's idle timeout is fixed, and ALPN is a TLS listener's ("Update the TCP idle timeout", "Listeners for your NLB"; documented)."""
+        yield from choice_faults(self.id, "alpn_policy", self.alpn_policy, tuple(ALPN_POLICIES))
+        if self.protocol != TLS and self.alpn_policy != "None":
+            yield Fault(resource=self.id, problem=f"an ALPN policy on {self.protocol}", remedy="make its protocol TLS, or leave alpn_policy out")
+        if self.protocol == TLS and self.tcp_idle_timeout_seconds != TCP_IDLE_S:
+            yield Fault(resource=self.id, problem="an idle timeout of its own on a TLS listener", remedy=f"leave tcp_idle_timeout_seconds out: with TLS it is {TCP_IDLE_S} s")
 
     def _https_faults(self) -> Iterator[Fault]:
         """Logins and mutual TLS want HTTPS; passthrough is NOT MODELLED (`services/alb/client_certificate.py` says why)."""

@@ -29,8 +29,9 @@ FIVE_TUPLE, THREE_TUPLE, TWO_TUPLE = "source_ip_dest_ip_source_port_dest_port_pr
 FLOW_STICKINESS = (FIVE_TUPLE, THREE_TUPLE, TWO_TUPLE)
 """What a flow is to a gateway balancer ("Edit target group attributes for your GWLB"; documented): the first without stickiness."""
 NO_REBALANCE, REBALANCE = "no_rebalance", "rebalance"
-NETWORK_PROTOCOLS = {"TCP": ("tcp",), "UDP": ("udp",), "TCP_UDP": ("tcp", "udp")}
-"""A network balancer's protocols, and what they carry. NOT MODELLED: TLS and QUIC (they need a process on every connection's way)."""
+TLS = "TLS"
+NETWORK_PROTOCOLS = {"TCP": ("tcp",), "UDP": ("udp",), "TCP_UDP": ("tcp", "udp"), TLS: ("tcp",)}
+"""A network balancer's protocols, and what carries them. NOT MODELLED: QUIC (nothing here speaks it)."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -68,6 +69,7 @@ class TargetGroup:
     unhealthy_state_routing_minimum_healthy_targets_count: int = 1
     dns_failover_minimum_healthy_targets_count: int = 1
     preserve_client_ip_enabled: bool | None = None
+    proxy_protocol_v2_enabled: bool = False
     deregistration_delay_connection_termination_enabled: bool = False
     target_health_state_unhealthy_connection_termination_enabled: bool = True
     target_health_state_unhealthy_draining_interval_seconds: int = 0
@@ -195,6 +197,9 @@ class TargetGroup:
             yield Fault(resource=self.id, problem="target failover differs on deregistration and on unhealthy", remedy="give both the same value: AWS takes no others")
 
     def _network_faults(self) -> Iterator[Fault]:
+        if self.proxy_protocol_v2_enabled and self.protocol not in ("TCP", TLS):
+            problem = f"PROXY protocol version 2 with {self.protocol}"
+            yield Fault(resource=self.id, problem=problem, remedy="make the protocol TCP or TLS, or leave proxy_protocol_v2_enabled out")
         if "udp" in NETWORK_PROTOCOLS.get(self.protocol, ()) and self.preserve_client_ip_enabled is False:
             yield Fault(resource=self.id, problem=f"client IP preservation cannot be off with {self.protocol}", remedy="leave preserve_client_ip_enabled out")
         if self.target_type == ALB:

@@ -4,7 +4,9 @@
     client's address kept    instances and an ALB by default, addresses with UDP always, with TCP if the group says so; and the target is in the balancer's VPC
                      hidden  otherwise, and always through PrivateLink
 
-Source: ELB user guide, "Network Load Balancers", "Edit target group attributes for your NLB", "Cross-zone load balancing", "Application Load Balancers as targets" (documented).
+TLS ends at the node, and a PROXY header makes a connection of the node's own: `ends`. What goes on to the target is another connection. (With PROXY headers that is assumed.)
+
+Source: ELB user guide, "Network Load Balancers", "TLS listeners for your NLB", "Edit target group attributes for your NLB", "Cross-zone load balancing", "Application Load Balancers as targets" (documented).
 Where several targets could be chosen the first by name stands for all (a probe whose fate depends on which is none for this oracle); all are taken to be healthy, which is also what
 failing open comes to. Assumed: a node that has no target of its zone answers nothing. NOT MODELLED: preservation in a peered VPC; a port of a target's own.
 """
@@ -23,7 +25,7 @@ from testbed.model.values import Packet, Protocol
 from testbed.model.vpc import Vpc
 from testbed.resolve.resolved import Resolved, ResolvedInterface
 
-LISTENS_FOR = {"TCP": (Protocol.TCP,), "UDP": (Protocol.UDP,), "TCP_UDP": (Protocol.TCP, Protocol.UDP)}
+LISTENS_FOR = {"TCP": (Protocol.TCP,), "TLS": (Protocol.TCP,), "UDP": (Protocol.UDP,), "TCP_UDP": (Protocol.TCP, Protocol.UDP)}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,6 +71,11 @@ class NetworkLoadBalancers:
             return None
         kept = group.preserves_client and self._in_vpc(candidates[0], self._subnets[node.subnet].vpc_id)
         return Onward(interface=node.id, node=node.node, balancer=balancer.id, source=node.address, target=candidates[0], port=group.port, keeps_client=kept)
+
+    def ends(self, owner: str, packet: Packet) -> bool:
+        """Whether a balancer's node itself answers a new connection."""
+        heard = (each for each in self._topology.of(Listener) if owner in self.by_id and each.load_balancer_arn == owner and self._hears(each, packet))
+        return any(listener.protocol == "TLS" or any(self._groups[action.target_group_arn].proxy_protocol_v2_enabled for action in listener.default_actions if isinstance(action, Forward)) for listener in heard)
 
     def _hears(self, listener: Listener, packet: Packet) -> bool:
         return packet.protocol in LISTENS_FOR.get(listener.protocol, ()) and packet.destination_port == listener.port

@@ -126,7 +126,8 @@ class PacketWalk(HybridWalk, InspectedWalk, AcceleratedWalk):
                 return self._drop(place.vpc.id, Stage.SERVICE, packet, f"{service.name}: nothing answers here")
             self._hop(place.vpc.id, Stage.SERVICE, service.name, packet)
             return Arrival(place=place, packet=packet, at_once=True)
-        if not self._passes_groups(place, packet, Flow.EGRESS, self._next_hop(place, packet), self._by_tracking_gateway(place, packet)):
+        has_none = self._leg is Leg.REPLY and not place.groups and self._places.private_ways.is_balancer(place.owner)
+        if not has_none and not self._passes_groups(place, packet, Flow.EGRESS, self._next_hop(place, packet), self._by_tracking_gateway(place, packet)):
             return None
         return self._leave_interface(place, packet)
 
@@ -267,7 +268,7 @@ class PacketWalk(HybridWalk, InspectedWalk, AcceleratedWalk):
             self._hop(place.node, Stage.LOAD_BALANCER, place.owner, packet, returning)
             return self._send_on(origin, returning)
         if ways.answers_itself(place.owner, packet):
-            self._hop(place.owner, Stage.VPC_ENDPOINT, place.owner, packet)
+            self._hop(place.owner, Stage.LOAD_BALANCER if ways.is_balancer(place.owner) else Stage.VPC_ENDPOINT, place.owner, packet)
             return Arrival(place=place, packet=packet)
         onward = None if self._leg is Leg.REPLY else ways.onward(place.owner, place.subnet.availability_zone, packet)
         if onward is None:

@@ -76,8 +76,10 @@ class PrivateWays:
         return endpoint is not None and endpoint.aws_service == "dynamodb"
 
     def answers_itself(self, owner: str, packet: Packet) -> bool:
-        """Whether the owner is an AWS service's endpoint, and the packet is for one of its ports."""
+        """Whether the owner is an AWS service's endpoint, and the packet is for one of its ports; or a network balancer that ends the connection."""
         endpoint = self._endpoints.get(owner)
+        if endpoint is None:
+            return self.balancers.ends(owner, packet)
         return endpoint is not None and endpoint.aws_service is not None and _is_tcp(packet, ports(endpoint.aws_service))
 
     def onward(self, owner: str, zone: str, packet: Packet) -> Onward | None:

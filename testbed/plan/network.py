@@ -54,6 +54,7 @@ class NodeKind(enum.StrEnum):
 
 class RouteType(enum.StrEnum):
     UNICAST = "unicast"
+    LOCAL = "local"
     BLACKHOLE = "blackhole"
     UNREACHABLE = "unreachable"
     THROW = "throw"
@@ -64,7 +65,7 @@ MAIN_TABLE = 254
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Route:
-    """One kernel route. UNICAST has `device`, and `via` where there is a next hop; `onlink` skips the check that `via` is reachable.
+    """One kernel route. UNICAST has `device`, LOCAL ("for this node itself") the device ``lo``, and `via` where there is a next hop; `onlink` skips the check that `via` is reachable.
 
     Of several routes of a table to one destination the kernel takes the one with the lowest `metric`.
     """

@@ -52,6 +52,8 @@ class Destination:
     server_name: str | None = None
     timeouts: Timeouts = Timeouts()
     connect_attempts: int = 1
+    preface: bytes = b""
+    """Sent first on each connection, before TLS."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -228,6 +230,8 @@ class UpstreamPool:
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             async with asyncio.timeout(destination.timeouts.connect_s):
                 await asyncio.get_running_loop().sock_connect(sock, (address, destination.port))
+                if destination.preface:
+                    await asyncio.get_running_loop().sock_sendall(sock, destination.preface)
         except TimeoutError as error:  # ours, or the kernel's ETIMEDOUT
             raise UpstreamError(Failure(kind=FailureKind.CONNECT_TIMEOUT, detail=where)) from error
         except OSError as error:

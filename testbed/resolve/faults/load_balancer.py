@@ -15,7 +15,7 @@ from testbed.model.listener import Forward, Listener, target_groups_of
 from testbed.model.load_balancer import APPLICATION, GATEWAY, NETWORK, LoadBalancer
 from testbed.model.nat_gateway import NatGateway
 from testbed.model.subnet import Subnet
-from testbed.model.target_group import ALB, GENEVE, GENEVE_PORT, IP, NETWORK_PROTOCOLS, TargetGroup
+from testbed.model.target_group import ALB, GENEVE, GENEVE_PORT, IP, NETWORK_PROTOCOLS, TLS, TargetGroup
 from testbed.model.values import Fault
 from testbed.model.vpc import Vpc
 from testbed.resolve.faults.topology import has_internet_gateway
@@ -80,7 +80,7 @@ def _protocol_faults(balancer: LoadBalancer, listener: Listener, references: Ref
         yield from _geneve_faults(balancer, listener, references)
         return
     is_network = balancer.type == NETWORK
-    allowed = "TCP, UDP or TCP_UDP" if is_network else "HTTP or HTTPS"
+    allowed = "TCP, TLS, UDP or TCP_UDP" if is_network else "HTTP or HTTPS"
     if is_network != (listener.protocol in NETWORK_PROTOCOLS):
         yield Fault(resource=listener.id, problem=f"protocol {listener.protocol} on the {balancer.type} load balancer {balancer.id}", remedy=f"use {allowed}")
     if is_network and (listener.rules or not all(isinstance(action, Forward) for action in listener.default_actions)):
@@ -88,10 +88,21 @@ def _protocol_faults(balancer: LoadBalancer, listener: Listener, references: Ref
     for group in _target_groups(listener, references):
         if is_network != group.is_network:
             yield Fault(resource=group.id, problem=f"protocol {group.protocol} behind the {balancer.type} load balancer {balancer.id}", remedy=f"use {allowed}")
-        elif is_network and group.protocol != listener.protocol and listener.protocol in NETWORK_PROTOCOLS:
-            yield Fault(resource=group.id, problem=f"protocol {group.protocol} behind a listener for {listener.protocol}", remedy=f"use {listener.protocol} in both")
+        elif is_network and listener.protocol in NETWORK_PROTOCOLS:
+            yield from _network_faults(listener, group)
         if not is_network and group.target_type == ALB:
             yield Fault(resource=group.id, problem="an application load balancer as target of another", remedy="put a network load balancer in front")
+
+
+def _network_faults(listener: Listener, group: TargetGroup) -> Iterator[Fault]:
+    """Behind TLS may be TLS or TCP ("Listeners for your NLB"); stickiness is not for TLS on both sides, and an ALB's listener in front is TCP ("Edit target group attributes"; documented)."""
+    behind = ("TCP", TLS) if listener.protocol == TLS else (listener.protocol,)
+    if group.protocol not in behind:
+        yield Fault(resource=group.id, problem=f"protocol {group.protocol} behind a listener for {listener.protocol}", remedy=f"use {' or '.join(behind)} in the target group")
+    if listener.protocol == TLS == group.protocol and group.stickiness_enabled:
+        yield Fault(resource=group.id, problem=f"stickiness with TLS on both sides of {listener.load_balancer_arn}", remedy="turn stickiness off, or make the target group's protocol TCP")
+    if listener.protocol == TLS and group.target_type == ALB:
+        yield Fault(resource=group.id, problem="an application load balancer behind a TLS listener", remedy="make the listener's protocol TCP")
 
 
 def _geneve_faults(balancer: LoadBalancer, listener: Listener, references: References) -> Iterator[Fault]:

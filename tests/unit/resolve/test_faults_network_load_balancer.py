@@ -7,6 +7,7 @@ import pytest
 from testbed.model import ElasticIp, Listener, LoadBalancer, ModelError, SubnetMapping, TargetGroup
 from testbed.resolve import resolve
 from tests.scenarios.balanced import VPC, balanced
+from tests.scenarios.relayed import relayed
 from topologies.load_balancers import load_balancers
 
 
@@ -27,6 +28,12 @@ def changed(name, **fields):
     ("name", "fields", "problem"),
     [
         ("tg-dns", {"preserve_client_ip_enabled": False}, "client IP preservation cannot be off with TCP_UDP"),
+        ("tg-dns", {"proxy_protocol_v2_enabled": True}, "PROXY protocol version 2 with TCP_UDP"),
+        ("nlb-kept-80", {"certificates": ("shop.example.com",)}, "a TCP listener with certificates"),
+        ("nlb-kept-80", {"alpn_policy": "HTTP2Only"}, "an ALPN policy on TCP"),
+        ("nlb-kept-80", {"protocol": "TLS"}, "a TLS listener without a certificate"),
+        ("nlb-kept-80", {"protocol": "TLS", "tcp_idle_timeout_seconds": 60}, "an idle timeout of its own on a TLS listener"),
+        ("tg-kept", {"protocol": "TLS"}, "protocol TLS behind a listener for TCP"),
         ("tg-kept", {"protocol": "UDP"}, "protocol UDP behind a listener for TCP"),
         ("tg-kept", {"protocol": "HTTP"}, "protocol HTTP behind the network load balancer nlb-kept"),
         ("tg-kept", {"stickiness_enabled": True}, "stickiness_type 'lb_cookie' is not one of the allowed values"),
@@ -75,3 +82,10 @@ def test_elastic_ips_and_private_addresses_are_the_nodes():
     assert {i.node: i.public_origin for i in resolved.interfaces_of("nlb-kept")} == {"nlb-kept-a": "eip-a", "nlb-kept-b": "eip-b"}
     assert [each.id for each in before.of(ElasticIp)] == ["eip-a", "eip-b"]
     assert all(group.vpc_id == VPC for group in before.of(TargetGroup))
+
+
+def test_stickiness_is_not_for_tls_on_both_sides_and_an_alb_is_behind_tcp():
+    topology = relayed()
+    sticky = told(topology=topology, **{"tg-tls-tls": {"stickiness_enabled": True, "stickiness_type": "source_ip"}})
+    assert ("tg-tls-tls", "stickiness with TLS on both sides of nlb-relay") in sticky
+    assert ("tg-tls", "an application load balancer behind a TLS listener") in told(topology=topology, **{"tg-tls": {"target_type": "alb"}})
