@@ -292,7 +292,7 @@ class ListenerApplication:
             request.close = not exchange.keep_alive and closes(prepared.classification, self._attributes.desync)
         forwarding = Forwarding(self, exchange, record, choice)
         exchange.events = forwarding
-        running.outstanding += 1
+        running.asked()
         record.request_s = time.perf_counter() - exchange.received_at
         call = forwarding.call = running.pool.send(request, forwarding)
         record.timings = call.timings

@@ -239,6 +239,8 @@ class Config:
     """The end of its ARN, by which access logs name it (``app/alb-shop/50dc6c495c0c9188``)."""
     listeners: tuple[ListenerConfig, ...]
     target_groups: tuple[TargetGroup, ...]
+    workers: int = 1
+    """Processes that serve; another number is another process's."""
     idle_timeout_s: float = 60.0
     attributes: Attributes = Attributes()
     cookie_key: str = ""

@@ -29,7 +29,7 @@ class Selectable(Protocol):
     @property
     def state(self) -> State: ...
     @property
-    def outstanding(self) -> int: ...
+    def busy(self) -> int: ...
     @property
     def slow_since(self) -> float | None: ...
 
@@ -100,7 +100,7 @@ class LeastOutstanding(Generic[T]):
         if not self._targets:
             return None
         self._turn = (self._turn + 1) % len(self._targets)
-        return min(self._targets[self._turn :] + self._targets[: self._turn], key=lambda target: target.outstanding)
+        return min(self._targets[self._turn :] + self._targets[: self._turn], key=lambda target: target.busy)
 
 
 class WeightedRandom(Generic[T]):

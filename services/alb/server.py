@@ -6,7 +6,8 @@ connections end after the response in progress.
 
 A client's connection is kept for so long (3,600 s by default), then closed after one more request ("Edit attributes for your ALB", documented). A target that is taken out
 drains for its group's deregistration delay; what is in progress then fails (502).
-Clients speak HTTP/2 where they offer it, over TLS only. NOT MODELLED: gRPC and HTTP/2 to targets (protocol versions GRPC and HTTP2 of a group); a node of several processes (one has a core's worth; AWS scales by nodes).
+Clients speak HTTP/2 where they offer it, over TLS only. NOT MODELLED: gRPC and HTTP/2 to targets (protocol versions GRPC and HTTP2 of a group).
+A node may be several processes (`crew`): then this one, the chief, listens and checks, and hands connections over; helpers are told.
 """
 
 from __future__ import annotations
@@ -15,28 +16,33 @@ import asyncio
 import gc
 import os
 import random
+import socket
 import ssl
 import time
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from ipaddress import IPv4Address
 
 from services.alb.affinity import Affinity
 from services.alb.balancer import ListenerApplication
 from services.alb.config import Attributes, Config, ListenerConfig, TargetGroup
+from services.alb.crew import Board, Configured, Connection, Crew, Health, Helper, Message, configuration_in, fork, received
 from services.alb.health_check import keep_checking
 from services.alb.jwt_validation import Validation
 from services.alb.login import Login
 from services.alb.provider_calls import ProviderCalls
 from services.alb.request_log import LoggedAs, RequestLog
+from services.alb.running_listener import Acceptor, RunningListener, serve_connection
 from services.alb.selection import REWEIGH_EVERY_S
 from services.alb.stickiness import Seal
 from services.alb.target_group import RunningGroup, RunningTarget
 from services.alb.user_claims import Signer
 from services.common import zone_health
-from services.common.events import TARGET_HEALTH, TARGET_MITIGATED
-from services.common.health import Matcher
+from services.common.config import decode, encode
+from services.common.events import FLUSH_AFTER_S, TARGET_HEALTH, TARGET_MITIGATED
+from services.common.health import Matcher, State, TargetHealth
 from services.common.http import HTTP_1_1, HTTP_2, ByNegotiation, Http2Connection, Outbox, ServerConnection, ServerSettings, Timeouts
-from services.common.runtime import Runtime
+from services.common.main import loop_factory
+from services.common.runtime import BACKLOG, Runtime
 from services.common.server_certificates import ServerCertificates
 from services.common.stub_resolver import StubResolver
 
@@ -49,29 +55,15 @@ DRAINING, DEREGISTRATION = "draining", "Target.DeregistrationInProgress"
 UNUSED, NOT_REGISTERED = "unused", "Target.NotRegistered"
 
 
-@dataclass(slots=True)
-class RunningListener:
-    """A listener in force and its connections."""
-
-    config: ListenerConfig
-    application: ListenerApplication
-    certificates: ServerCertificates | None
-    server: asyncio.Server | None = None
-    connections: set[ServerConnection | Http2Connection] = field(default_factory=set)
-
-    def stop(self) -> None:
-        """Take no more connections; those that are idle end now, others after their response."""
-        if self.server is not None:
-            self.server.close()
-        for connection in tuple(self.connections):
-            connection.drain()
-
-
 class Node:
     """A node of a load balancer. `configure` takes any configuration after any other; `cookie_key` is a balancer's for life."""
 
-    def __init__(self, runtime: Runtime, tasks: asyncio.TaskGroup, cookie_key: str) -> None:
+    def __init__(self, runtime: Runtime, tasks: asyncio.TaskGroup, cookie_key: str, crew: Crew | None = None, board: Board | None = None) -> None:
         self._runtime = runtime
+        self._crew = crew
+        self._board = board if crew is None else crew.board
+        self._helps = crew is None and board is not None
+        self._cells: dict[str, int] = {}
         self._seal = Seal(bytes.fromhex(cookie_key), os.urandom) if cookie_key else None
         self._tasks = tasks
         self._log = RequestLog(runtime.events)
@@ -102,6 +94,25 @@ class Node:
             self._drain(unused, unused.targets)
         self._zone_file = config.zone_health_file
         self._tell_zone()
+        if self._crew is not None:
+            self._crew.configure(encode(config), {f"{each.config.id} {running.place}": running.cell for each in self._groups.values() for running in each.targets})
+            for each in self._groups.values():
+                for running in each.targets:
+                    self._crew.tell(_health(each, running))
+
+    async def take(self, message: Message, descriptor: int | None) -> None:
+        """A helper's: what the chief says."""
+        if isinstance(message, Configured) and descriptor is not None:
+            self._cells = message.cells
+            await self.configure(decode(configuration_in(descriptor), Config))
+        elif isinstance(message, Connection) and descriptor is not None:
+            listener, sock = self._listeners.get(message.listener), socket.socket(fileno=descriptor)
+            if listener is None:
+                sock.close()
+            else:
+                self._tasks.create_task(serve_connection(listener, sock))
+        elif isinstance(message, Health) and (group := self._groups.get(message.group)) is not None:
+            group.learn(message.place, TargetHealth(state=State(message.state), reason=message.reason), message.slow_since)
 
     def _move(self, address: IPv4Address) -> None:
         """The balancer has scaled: this node stands for another one, at `address`, and what the old one had open is gone with it."""
@@ -145,8 +156,10 @@ class Node:
                 self._stop_checks(group.targets)
             for running in group.targets:
                 if running in added:
+                    running.board = self._board
+                    running.cell = self._crew.cell() if self._crew is not None else self._cells.get(f"{group.config.id} {running.place}", 0)
                     self._tell_health(group, running)
-                if running not in self._checks:
+                if running not in self._checks and not self._helps:
                     ended = self._first_ended[running] = asyncio.Event()
                     self._checks[running] = self._tasks.create_task(keep_checking(group, running, self._tasks, scaled, ended.set))
 
@@ -163,7 +176,7 @@ class Node:
 
     async def _drained(self, group: RunningGroup, running: RunningTarget) -> None:
         ends = asyncio.get_running_loop().time() + group.config.deregistration_delay_s
-        while running.outstanding and asyncio.get_running_loop().time() < ends:  # noqa: ASYNC110 - a request's end is not worth an event each
+        while running.busy and asyncio.get_running_loop().time() < ends:  # noqa: ASYNC110 - a request's end is not worth an event each
             await asyncio.sleep(min(DRAIN_LOOK_S, group.config.deregistration_delay_s))
         running.pool.abort()
         self._tell_state(group, running, UNUSED, NOT_REGISTERED)
@@ -173,7 +186,7 @@ class Node:
         while True:
             await asyncio.sleep(self._runtime.scaled(REWEIGH_EVERY_S))
             for group in self._groups.values():
-                for running in group.reweigh():
+                for running in () if self._helps else group.reweigh():
                     self._runtime.events.emit(TARGET_MITIGATED, target_group=group.config.id, target=running.target.id)
 
     def _scaled_group(self, config: TargetGroup) -> TargetGroup:
@@ -223,9 +236,13 @@ class Node:
         def negotiated() -> ByNegotiation:
             return ByNegotiation(connection)
 
-        sock = self._runtime.socket_for(config.listen)
         context = listener.certificates.context if listener.certificates is not None else None
-        listener.server = await asyncio.get_running_loop().create_server(negotiated if context is not None else connection, sock=sock, ssl=context, backlog=4096)
+        listener.protocol = negotiated if context is not None else connection
+        if self._crew is not None:
+            listener.server = Acceptor(self._runtime.socket_for(config.listen), listener, self._crew, self._tasks)
+        elif not self._helps:
+            sock = self._runtime.socket_for(config.listen)
+            listener.server = await asyncio.get_running_loop().create_server(listener.protocol, sock=sock, ssl=context, backlog=BACKLOG)
         return listener
 
     def _calls(self, config: Config) -> ProviderCalls:
@@ -254,6 +271,8 @@ class Node:
     def _tell_health(self, group: RunningGroup, running: RunningTarget) -> None:
         self._tell_state(group, running, running.health.state.value, running.health.reason)
         self._tell_zone()
+        if self._crew is not None:
+            self._crew.tell(_health(group, running))
 
     def _tell_zone(self) -> None:
         """Tell DNS how this node's zone is, once every target was asked: healthy if all its groups have enough healthy targets ("Target group health"; of several groups: assumed)."""
@@ -263,6 +282,8 @@ class Node:
             self._zone_told = well
 
     def _tell_state(self, group: RunningGroup, running: RunningTarget, state: str, reason: str) -> None:
+        if self._helps:
+            return
         self._runtime.events.emit(TARGET_HEALTH, target_group=group.config.id, target=running.target.id, state=state, reason=reason)
 
 
@@ -277,15 +298,82 @@ def _logged_as(config: Config) -> LoggedAs:
     return LoggedAs(balancer=config.load_balancer, resource=config.resource, target_groups={group.id: group.arn for group in config.target_groups}, certificate=certificate)
 
 
+def _health(group: RunningGroup, running: RunningTarget) -> Health:
+    return Health(group.config.id, running.place, running.state.value, running.health.reason, running.slow_since)
+
+
+def prepare(config: Config, runtime: Runtime) -> Crew | None:
+    """The crew of a node with several workers."""
+
+    def help_with(link: socket.socket, board: Board) -> None:
+        gc.freeze()
+        with asyncio.Runner(loop_factory=loop_factory()) as runner:
+            runner.run(_help(config.cookie_key, runtime, link, board))
+        runtime.events.flush_soon = None
+        runtime.events.flush()
+
+    return fork(config.workers - 1, help_with) if config.workers > 1 else None
+
+
+async def _help(cookie_key: str, runtime: Runtime, link: socket.socket, board: Board) -> None:
+    """Serve what the chief hands over, until it has gone."""
+    gc.set_threshold(GC_THRESHOLD)
+    loop = asyncio.get_running_loop()
+    runtime.events.flush_soon = lambda flush: loop.call_later(FLUSH_AFTER_S, flush)
+    link.setblocking(False)
+    readable = asyncio.Event()
+    loop.add_reader(link, readable.set)
+    async with asyncio.TaskGroup() as tasks:
+        node = Node(runtime, tasks, cookie_key, board=board)
+        reweighing = tasks.create_task(node.keep_reweighing())
+        while True:
+            try:
+                message = received(link)
+            except BlockingIOError:
+                readable.clear()
+                await readable.wait()
+                continue
+            if message is None:
+                break
+            await node.take(*message)
+        reweighing.cancel()
+        node.stop()
+
+
+async def _end(reason: str) -> None:
+    """End the node; supervision begins it again."""
+    raise RuntimeError(reason)
+
+
+def _watch(crew: Crew, tasks: asyncio.TaskGroup) -> None:
+    """A helper that has died ends the node."""
+
+    def gone(helper: Helper) -> None:
+        asyncio.get_running_loop().remove_reader(helper.link)
+        tasks.create_task(_end(f"a helper of the node has died (process {helper.pid})"))
+
+    for helper in crew.helpers:
+        asyncio.get_running_loop().add_reader(helper.link, gone, helper)
+
+
 async def serve(config: Config, runtime: Runtime) -> None:
     """Serve `config` until cancelled; `runtime.reload` takes another one."""
     gc.set_threshold(GC_THRESHOLD)
+    crew: Crew | None = runtime.prepared
     async with asyncio.TaskGroup() as tasks:
-        node = Node(runtime, tasks, config.cookie_key)
+        node = Node(runtime, tasks, config.cookie_key, crew)
+
+        async def reload(new: Config) -> None:
+            if new.workers != config.workers:
+                tasks.create_task(_end(f"{new.workers} workers in place of {config.workers}: this needs a new process"))
+            await node.configure(new)
+
+        if crew is not None:
+            _watch(crew, tasks)
         try:
             await node.configure(config)
             tasks.create_task(node.keep_reweighing())
-            runtime.reload = node.configure
+            runtime.reload = reload
             await node.first_round()
             runtime.ready()
             await asyncio.get_running_loop().create_future()

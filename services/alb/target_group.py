@@ -12,6 +12,7 @@ import time
 from collections.abc import Callable
 
 from services.alb.config import Algorithm, Target, TargetGroup
+from services.alb.crew import Board
 from services.alb.selection import LeastOutstanding, RoundRobin, Selection, WeightedRandom, Window, offered
 from services.common.health import CheckResult, State, TargetHealth
 from services.common.health_check import unverified_tls
@@ -21,7 +22,7 @@ from services.common.http import Destination, Outbox, Timeouts, UpstreamPool
 class RunningTarget:
     """One registered target. An ALB does not send a request twice: `retry_stale` is off ("Edit attributes for your ALB": the 502 of a short keep-alive).
 
-    `outstanding` counts requests in progress, `requests` and `errors` those since the last `window`; `slow_since` is when its slow start began (monotonic seconds).
+    `outstanding` counts requests in progress (of this process; `busy` those of the node, with a `cell` of the `board`), `requests` and `errors` those since the last `window`; `slow_since` is when its slow start began (monotonic seconds).
     """
 
     def __init__(self, target: Target, protocol: str, tasks: asyncio.TaskGroup, timeouts: Timeouts, outbox: Outbox) -> None:
@@ -33,6 +34,8 @@ class RunningTarget:
         self.health = TargetHealth()
         self.place = f"{target.address}:{target.port}"
         self.outstanding = 0
+        self.board: Board | None = None
+        self.cell = 0
         self.slow_since: float | None = None
         self._requests = self._errors = 0
 
@@ -40,9 +43,22 @@ class RunningTarget:
     def state(self) -> State:
         return self.health.state
 
+    @property
+    def busy(self) -> int:
+        """Requests in progress, of all processes of the node."""
+        return self.outstanding if self.board is None else self.board.total(self.cell)
+
+    def asked(self) -> None:
+        """A request is sent to it."""
+        self.outstanding += 1
+        if self.board is not None:
+            self.board.write(self.cell, self.outstanding)
+
     def answered(self, error: bool) -> None:
         """A request that was sent to it is over."""
         self.outstanding -= 1
+        if self.board is not None:
+            self.board.write(self.cell, self.outstanding)
         self._requests += 1
         self._errors += error
 
@@ -84,6 +100,13 @@ class RunningGroup:
     def offered_at(self, place: str) -> RunningTarget | None:
         """The target at `place` (``address:port``), if it takes requests."""
         return next((target for target in self._offered if target.place == place), None)
+
+    def learn(self, place: str, health: TargetHealth, slow_since: float | None) -> None:
+        """Another process has checked the target at `place`."""
+        for running in self.targets:
+            if running.place == place:
+                running.health, running.slow_since = health, slow_since
+        self._offer()
 
     def checked(self, running: RunningTarget, result: CheckResult) -> None:
         """A health check of `running` ended."""

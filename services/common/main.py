@@ -59,7 +59,10 @@ def run(kind: str, config: Any, runtime: Runtime, config_file: Path) -> int:
     server: ModuleType = importlib.import_module(f"services.{kind}.server")
     runtime.events.emit(STARTED)
     try:
-        runner = asyncio.Runner(loop_factory=_loop_factory())
+        prepare = getattr(server, "prepare", None)
+        if prepare is not None:
+            runtime.prepared = prepare(config, runtime)
+        runner = asyncio.Runner(loop_factory=loop_factory())
         with runner:
             runner.run(_serve(server, kind, config, runtime, config_file))
     except Exception as error:  # the edge of the daemon
@@ -72,7 +75,8 @@ def run(kind: str, config: Any, runtime: Runtime, config_file: Path) -> int:
     return 0
 
 
-def _loop_factory() -> Any:
+def loop_factory() -> Any:
+    """What makes a daemon's event loop; None for asyncio's own."""
     try:
         import uvloop
     except ImportError:  # not on every platform; asyncio's own loop is slower, not different

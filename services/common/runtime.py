@@ -38,6 +38,8 @@ class Runtime:
     time_scale: float = 1.0
     sockets: dict[Listen, socket.socket] = field(default_factory=dict)
     on_ready: Callable[[], None] = lambda: None
+    prepared: Any = None
+    """What the daemon's `prepare` returned, called before any event loop runs (to fork)."""
     reload: Callable[[Any], Awaitable[None]] | None = None
     """Set by a daemon that can take a new configuration without a restart; called with the new, decoded `Config`."""
 

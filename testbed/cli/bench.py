@@ -35,7 +35,7 @@ class Row:
 @click.option("--plot", type=click.Path(dir_okay=False, path_type=Path), help="Draw what was measured into this SVG file, where the suite draws (latency, tgw, ga).")
 @json_option
 def command(suites: tuple[str, ...], plot: Path | None, as_json: bool) -> int:
-    """Measure against peers and floors in one run, as ratios; exit 1 if a goal is missed. Suites: startup, path, nat, nlb, gwlb, ga, l7, tgw, vpn, failover, latency; all by default."""
+    """Measure against peers and floors in one run, as ratios; exit 1 if a goal is missed. Suites: startup, path, nat, nlb, gwlb, ga, l7 (or one of it: alb, dns, edge), tgw, vpn, failover, latency; all by default."""
     from testbed.cli.output import console, print_json, progress
 
     there = tuple(sorted(path.stem for path in DIRECTORY.glob("*.py") if not path.stem.startswith("_")))
@@ -43,7 +43,7 @@ def command(suites: tuple[str, ...], plot: Path | None, as_json: bool) -> int:
         raise BadSource(f"no benchmarks in {DIRECTORY}", "run from a checkout of the repository")
     wanted = []
     for suite in suites:
-        parts = [name for name in there if name == suite or name.startswith(f"{suite}_")]
+        parts = [name for name in there if name == suite or name.startswith(f"{suite}_") or name.endswith(f"_{suite}")]
         if not parts:
             raise BadSource(f"no suite {suite!r}", f"there are: {', '.join(sorted({name.partition('_')[0] for name in there}))}")
         wanted += parts

@@ -68,6 +68,7 @@ def _service(balancer: LoadBalancer, interface: ResolvedInterface, resolved: Res
             for listener in listeners
         ),
         target_groups=tuple(target_group_config(group, resolved, target_group_arn(account, region.id, group.id)) for group in groups),
+        workers=balancer.workers_per_node,
         idle_timeout_s=float(balancer.idle_timeout_seconds),
         attributes=_attributes(balancer),
         cookie_key=cookie_key(balancer),

@@ -33,6 +33,7 @@ class LoadBalancer:
 
     A network balancer without `security_groups` has none, not the default one; `load_balancing_cross_zone_enabled` is its own (an application balancer always does).
     `scalings` is no property of AWS's: how often the service has scaled an application balancer, which gives its nodes other addresses each time (it has no static ones).
+    `workers_per_node` is none either: with how many processes an application balancer's node serves (1 to 16; each can use a processor).
     ``routing_http_…``, `client_keep_alive_seconds` and `access_logs_s3_enabled` are an application balancer's; names are AWS's keys with underscores for dots.
     """
 
@@ -54,6 +55,7 @@ class LoadBalancer:
     routing_http_desync_mitigation_mode: str = "defensive"
     access_logs_s3_enabled: bool = False
     scalings: int = 0
+    workers_per_node: int = 1
 
     @property
     def is_internet_facing(self) -> bool:
@@ -80,6 +82,7 @@ class LoadBalancer:
             *self._gateway_faults(),
             *bounds_faults(self.id, "idle_timeout_seconds", self.idle_timeout_seconds, 1, 4000),
             *bounds_faults(self.id, "scalings", self.scalings, 0, 1000 if self.type == APPLICATION else 0),
+            *bounds_faults(self.id, "workers_per_node", self.workers_per_node, 1, 16 if self.type == APPLICATION else 1),
             *bounds_faults(self.id, "client_keep_alive_seconds", self.client_keep_alive_seconds, 60, 604800),
             *choice_faults(self.id, "routing_http_xff_header_processing_mode", self.routing_http_xff_header_processing_mode, ("append", "preserve", "remove")),
             *choice_faults(self.id, "routing_http_desync_mitigation_mode", self.routing_http_desync_mitigation_mode, ("monitor", "defensive", "strictest")),
