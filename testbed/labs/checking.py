@@ -122,6 +122,10 @@ class CheckedLab(Observed):
         """The public address that an internet gateway maps to the node, None if there is none."""
         return next((each.public_address for each in self._resolved.interfaces if each.node == node and each.public_address is not None), None)
 
+    def elastic_address(self, allocation: str) -> IPv4Address | None:
+        """The public address of an Elastic IP, None while it is associated with nothing."""
+        return next((each.public_address for each in self._resolved.interfaces if each.public_origin == allocation), None)
+
     def reaches(self, source: str, node: str, port: int) -> bool:
         """Whether somebody on the internet gets through to the node by its public address; never without one."""
         address = self.public_address(node)

@@ -10,10 +10,10 @@ from services.common.health import State
 
 
 class Stub:
-    def __init__(self, id: str, state: State = State.HEALTHY, outstanding: int = 0, slow_since: float | None = None) -> None:
+    def __init__(self, id: str, state: State = State.HEALTHY, busy: int = 0, slow_since: float | None = None) -> None:
         self.id = id
         self.state = state
-        self.outstanding = outstanding
+        self.busy = busy
         self.slow_since = slow_since
 
 
@@ -57,10 +57,10 @@ def test_slow_start_needs_another_target_that_is_not_in_it():
 
 def test_the_fewest_outstanding_requests_decide_and_equals_take_turns():
     least: LeastOutstanding[Stub] = LeastOutstanding()
-    busy, a, b = Stub("busy", outstanding=3), Stub("a"), Stub("b")
+    busy, a, b = Stub("busy", busy=3), Stub("a"), Stub("b")
     least.replace([busy, a, b])
     assert {least.select(0.0).id for _ in range(6)} == {"a", "b"}
-    a.outstanding = b.outstanding = 5
+    a.busy = b.busy = 5
     assert {least.select(0.0).id for _ in range(3)} == {"busy"}
 
 

@@ -165,7 +165,7 @@ def open_connections(daemon, count):
 
 
 def sockets(pid):
-    return sum(os.readlink(entry).startswith("socket:") for entry in Path(f"/proc/{pid}/fd").iterdir() if entry.is_symlink())
+    return sum(str(entry.readlink()).startswith("socket:") for entry in Path(f"/proc/{pid}/fd").iterdir() if entry.is_symlink())
 
 
 def test_both_serve_and_a_target_is_checked_once_an_interval(daemon, targets):

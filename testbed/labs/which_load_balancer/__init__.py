@@ -1,0 +1,1 @@
+"""The lab "Which load balancer?"."""
