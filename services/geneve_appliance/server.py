@@ -19,7 +19,7 @@ _HEALTHY = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nConnection: close\r\n\r\nok
 
 
 async def serve(config: Config, runtime: Runtime) -> None:
-    """Inspect until cancelled. Raises OSError if a socket cannot be opened."""
+    """Inspect until cancelled; `runtime.reload` takes other signatures and another port. Raises OSError if a socket cannot be opened."""
     loop = asyncio.get_running_loop()
     signatures = tuple(signature.encode() for signature in config.signatures)
     counts: Counter[str] = Counter()
@@ -43,7 +43,16 @@ async def serve(config: Config, runtime: Runtime) -> None:
                     except OSError as error:  # no way back, or no room: this packet is lost
                         counts[f"lost: {error.strerror}"] += 1
 
-        server = await asyncio.start_server(_answer, str(config.address), config.health_check_port)
+        server, server_port = await asyncio.start_server(_answer, str(config.address), config.health_check_port), config.health_check_port
+
+        async def reload(new: Config) -> None:
+            nonlocal signatures, server, server_port
+            signatures = tuple(signature.encode() for signature in new.signatures)
+            if new.health_check_port != server_port:
+                server.close()
+                server, server_port = await asyncio.start_server(_answer, str(new.address), new.health_check_port), new.health_check_port
+
+        runtime.reload = reload
         loop.add_reader(heard, inspect)
         runtime.ready()
         try:

@@ -131,14 +131,14 @@ class CheckedLab(Observed):
         address = self.public_address(node)
         return self[source].tcp(node if address is None else address, port).passed
 
-    def seen_as(self, source: str, at: str, port: int = 8080) -> IPv4Address | None:
-        """The address under which `at` sees a TCP connection that `source` opens to it; None if none comes."""
+    def seen_as(self, source: str, at: str, port: int = 8080, *, by: IPv4Address | None = None) -> IPv4Address | None:
+        """The address under which `at` sees a TCP connection that `source` opens to it (or to the address `by`); None if none comes."""
         with self[at].socket() as listener:
             listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             listener.bind(("0.0.0.0", port))
             listener.listen()
             listener.settimeout(self.patience_s)
-            if not self[source].tcp(at, port).passed:
+            if not self[source].tcp(at if by is None else by, port).passed:
                 return None
             connection, (address, _port) = listener.accept()
             connection.close()

@@ -35,7 +35,7 @@ from tests.scenarios import inventory
 
 pytestmark = [pytest.mark.packets, pytest.mark.usefixtures("lab_sandbox")]
 
-STUDENTS = {"encrypted_tunnel": ("s1",), "fibre_and_backup": ("s1",), "hub_and_spoke": ("s2",), "follow_one_packet": ("s1",), "private_subnet_reaches_out": ("s7",), "stateful_and_stateless": ("s4",), "which_load_balancer": ("s1",), "why_cant_i_connect": ("s5",)}
+STUDENTS = {"encrypted_tunnel": ("s1",), "fibre_and_backup": ("s1",), "hub_and_spoke": ("s2",), "follow_one_packet": ("s1",), "private_subnet_reaches_out": ("s7",), "stateful_and_stateless": ("s4",), "the_inspected_packet": ("s5",), "which_load_balancer": ("s1",), "why_cant_i_connect": ("s5",)}
 SILENCE_S = 0.25
 SETTLE_S = 5.0
 ANYWHERE = "0.0.0.0/0"
@@ -82,6 +82,8 @@ def everything_allowed(topology: Topology) -> Topology:
                 each = replace(each, security_group_ingress=(everyone,), security_group_egress=(everyone,))
             case NetworkAcl():
                 each = replace(each, entries=tuple(NetworkAclEntry(rule_number=1, direction=direction, rule_action=Verdict.ALLOW, cidr_block=ANYWHERE) for direction in Direction))
+            case RouteTable() if each.gateway_associations:
+                each = replace(each, routes=())
             case RouteTable() if ways_out:
                 each = replace(each, routes=ways_out)
             case TransitGatewayRouteTable():
