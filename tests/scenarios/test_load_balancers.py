@@ -50,7 +50,8 @@ def test_exam_rules_behind_a_static_address_are_an_nlb_before_an_alb(lab):
     assert answer(lab, "front").headers["x-served-by"] in WEB
 
 
-def test_an_nlb_keeps_the_clients_address_and_an_alb_does_not(lab):
+def test_exam_an_nlb_keeps_the_clients_address_and_an_alb_does_not(lab):
+    """Belief: behind a balancer the client's address is lost. Truth: behind an ALB it is in a header only; behind an NLB it is the packet's source (instances as targets)."""
     client = str(lab["user-paris"].address)
     assert seen_by(lab, "static") == {client}
     assert seen_by(lab, "paths") <= {str(lab[f"alb-paths-{zone}"].address) for zone in "ab"}

@@ -6,12 +6,15 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
+from ipaddress import IPv4Network
 from pathlib import Path
 
 import msgspec
 import pytest
 
+from testbed.model import FixedResponse, ListenerRule
 from tests.scenarios.shop import public_address, resource, with_resources
 from tests.scenarios.two_zones import WEB, ZONAL, two_zones
 
@@ -77,6 +80,18 @@ def at_a(lab) -> tuple[str, ...]:
     return tuple(option for port in (80, 443, 8443) for option in ("--resolve", f"shop.example.com:{port}:{address}"))
 
 
+@contextmanager
+def changed(lab, name: str, **fields: object) -> Iterator[None]:
+    """While a resource has other properties."""
+    before = lab.topology
+    lab.change(with_resources(before, resource(before, name, **fields)))
+    try:
+        yield
+    finally:
+        lab.change(before)
+    until(lambda: asked(lab, "/api/", "--resolve", f"shop.example.com:80:{public_address(lab, 'alb-a')}") == "api-a")
+
+
 def told(lab, name: str) -> tuple[str, ...]:
     """What Route 53 answers to a client now; a resolver would remember for a minute of AWS's."""
     return lab["client"].dig(name, server=str(lab.resolved.route53_servers[0].address))
@@ -104,7 +119,8 @@ def test_a_transform_changes_what_the_target_gets_and_the_log_says_so(lab, at_a)
     until(lambda: any('"/new/slow?seconds=0"' in str(event["line"]) for event in events(lab, "alb_access_log")))
 
 
-def test_a_session_is_lost_with_its_target_and_the_new_one_is_kept(lab, at_a, sick, tmp_path):
+def test_trap_sticky_a_session_survives_its_target(lab, at_a, sick, tmp_path):
+    """Belief: stickiness keeps sessions. Truth: it keeps a client at a target while that is well; afterwards the client stays with another one, and does not go back."""
     jar = ("-c", str(tmp_path / "jar"), "-b", str(tmp_path / "jar"), *at_a)
     first = asked(lab, "/", *jar)
     assert [asked(lab, "/", *jar) for _ in range(5)] == [first] * 5
@@ -114,20 +130,44 @@ def test_a_session_is_lost_with_its_target_and_the_new_one_is_kept(lab, at_a, si
     assert [asked(lab, "/", *jar) for _ in range(5)] == [other] * 5
 
 
-def test_where_all_targets_are_unhealthy_all_are_used(lab, at_a, sick):
+def test_trap_503_a_balancer_whose_targets_are_all_unhealthy_answers_503(lab, at_a, sick):
+    """Belief: no healthy target, 503. Truth: it fails open, and asks them all; 503 is for a group in which nothing is registered."""
     sick("api-a")
     until(lambda: not healthy(lab)["tg-api", "api-a"])
     assert asked(lab, "/api/", *at_a) == "api-a"
+    with changed(lab, "tg-api", targets=()):
+        until(lambda: asked(lab, "/api/", *at_a) == "503")
 
 
-def test_a_target_that_resets_is_502_and_one_that_is_silent_is_504(lab, at_a):
+def test_trap_weighted_groups_fail_over_to_each_other(lab, at_a):
+    """Belief: of two weighted groups the one takes over from the other. Truth: a group without targets keeps its share, and answers it with 503."""
+    with changed(lab, "tg-api", targets=()):
+        until(lambda: asked(lab, "/api/", *at_a) == "503")
+        done = lab["client"].run("curl", "-s", "-o", "/dev/null", *at_a, "-w", "%{http_code}\n", *[option for _ in range(40) for option in (f"{SHOP}/weighted", "-o", "/dev/null")])
+        assert {"200", "503"} == set(done.out.split())
+
+
+def test_trap_source_ip_a_rule_sees_the_client_behind_a_proxy(lab, at_a):
+    """Belief: a source-ip condition asks for the client, X-Forwarded-For says who that is. Truth: it asks for the peer of the connection, and for nothing else."""
+    forwarded = ("-H", "X-Forwarded-For: 203.0.113.9")
+    listener = next(each for each in lab.topology.resources if each.id == "http")
+    by_source = ListenerRule(priority=1, path_pattern=("/source",), source_ip=(IPv4Network("203.0.113.9/32"),), actions=(FixedResponse(status_code=418),))
+    by_header = ListenerRule(priority=2, path_pattern=("/header",), http_header=(("X-Forwarded-For", "203.0.113.9"),), actions=(FixedResponse(status_code=418),))
+    with changed(lab, "http", rules=(by_source, by_header, *listener.rules)):
+        until(lambda: asked(lab, "/header", *forwarded, *at_a) == "418")
+        assert asked(lab, "/source", *forwarded, *at_a) in ("web-a", "web-b")
+
+
+def test_trap_502_and_504_say_the_same(lab, at_a):
+    """Belief: either way the target is broken. Truth: 502 says that it answered by a reset or by what is no response, 504 that it did not answer in time."""
     assert asked(lab, "/api/reset", *at_a) == "502"
     began = time.monotonic()
     assert asked(lab, "/api/slow?seconds=5", *at_a) == "504"
     assert time.monotonic() - began < 4.5, "its 20 s are 2 here"
 
 
-def test_a_request_in_progress_outlives_the_registration_of_its_target(lab, at_a):
+def test_trap_draining_a_request_ends_with_the_registration_of_its_target(lab, at_a):
+    """Belief: who is deregistered is cut off. Truth: what is in progress may finish within the deregistration delay; new requests go elsewhere at once."""
     client = lab["client"].popen("curl", "-s", "-w", "%{http_code}", *at_a, f"{SHOP}/api/slow?seconds=1", stdout=-1)
     time.sleep(0.3)
     before = lab.topology
@@ -192,7 +232,8 @@ def test_a_zone_without_healthy_targets_leaves_dns_and_with_none_left_all_are_an
     until(lambda: told(lab, "zonal.example.com.") == both)
 
 
-def test_a_balancer_that_scales_has_other_addresses_and_dns_follows(lab):
+def test_trap_static_an_application_balancer_keeps_its_addresses(lab):
+    """Belief: note down what DNS says once. Truth: its addresses are the service's, and others after it has scaled; its name follows."""
     before = lab.topology
     old = told(lab, "shop.example.com.")
     lab.change(with_resources(before, resource(before, "alb", scalings=1)))

@@ -75,7 +75,11 @@ def test_a_client_of_the_internet_reaches_private_targets_by_one_static_address_
     assert elastic == {"eip-a", "eip-b"}
 
 
-def test_a_node_serves_its_own_zone_only_and_shares_are_uneven(lab):
+def test_trap_zones_behind_a_network_balancer_all_targets_have_equal_shares(lab):
+    """Belief: three targets, a third of the connections each.
+
+    Truth: clients take zones in turn, and cross-zone load balancing is off by default: half of all goes to the one target of its zone.
+    """
     shares = Counter(name for zone in "ab" for name, _ in met(lab, "inside", lab[f"nlb-kept-{zone}"].address, times=20))
     assert shares["t-a"] == 20, "half of all connections, for one target of three"
     assert shares["t-b1"] + shares["t-b2"] == 20

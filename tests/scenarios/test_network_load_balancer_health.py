@@ -120,8 +120,8 @@ def test_a_zone_without_a_healthy_target_leaves_dns(lab, servers):
     told(lab, **{"t-a": "unhealthy"})
 
 
-def test_a_target_that_is_taken_out_drains(lab, servers):
-    """Its flows go on for the deregistration delay, then end: connection termination is on here. New flows go to others at once."""
+def test_trap_draining_a_network_balancer_cuts_the_flows_of_a_target_that_is_taken_out(lab, servers):
+    """Belief: who is deregistered is cut off. Truth: its flows go on for the deregistration delay, then end: connection termination is on here. New flows go to others at once."""
     before = lab.topology
     (group,) = (each for each in before.resources if each.id == "tg")
     with connect(lab, "a") as sock, accept(lab, servers["t-a"]) as server:
