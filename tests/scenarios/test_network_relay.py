@@ -149,7 +149,7 @@ def test_a_proxy_header_goes_together_with_the_clients_own_address(lab):
 def test_trap_16_only_a_proxy_header_tells_a_provider_who_its_consumer_is(lab):
     """Belief: behind PrivateLink a provider sees its consumers, or never knows them.
 
-    Truth: the source is always the balancer's node; consumer and endpoint are in the PROXY header (TLV 0xEA) alone. Both VPCs have the same addresses here.
+    Truth: the source is always the balancer's node; consumer and endpoint are in the PROXY header (TLV 0xEA) alone (row 16). Both VPCs have the same addresses here.
     """
     endpoint = lab["vpce-c-a"].address
     with listening(lab, "t-a", PROXY_APP) as listener, connected(lab, PROXY, "consumer", endpoint) as client:
