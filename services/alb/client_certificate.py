@@ -7,7 +7,8 @@
     X-Amzn-Mtls-Clientcert-Leaf            the certificate, PEM, URL-encoded; +, = and / stand as they are
 
 Source: ELB user guide, "Mutual authentication with TLS in ALB" (documented).
-NOT MODELLED: passthrough mode (X-Amzn-Mtls-Clientcert): Python's `ssl` asks a client for a certificate only together with verifying it, so what nobody signed cannot be passed on.
+NOT MODELLED: passthrough mode (X-Amzn-Mtls-Clientcert): Python's `ssl` asks a client for a certificate only together with verifying it, so what nobody signed cannot be passed on. (pyOpenSSL's verify callback can, but not
+within asyncio: it would want a TLS transport of its own, for HTTP/1.1 and HTTP/2.)
 """
 
 from __future__ import annotations
