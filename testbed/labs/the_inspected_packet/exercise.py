@@ -2,7 +2,7 @@
 
 from testbed.labs.exercise import Break, Draw, Edit, Exercise, Question
 
-INTO = '            routes=(Route(destination_cidr_block="10.70.1.0/24", vpc_endpoint_id="vpce-app"),),\n'
+INTO = '            routes=(Route(destination_cidr_block="10.20.1.0/24", vpc_endpoint_id="vpce-app"),),\n'
 OUT_OF = '            routes=(Route(destination_cidr_block=ANYWHERE, vpc_endpoint_id="vpce-app"),),\n'
 PAST = '            routes=(Route(destination_cidr_block=ANYWHERE, gateway_id="igw-app"),),\n'
 BEHIND = '            associations=("inspect",),\n' + PAST
@@ -13,7 +13,7 @@ EXERCISE = Exercise(
     summary="The inspected packet: route every packet through an appliance in another VPC, both ways, unchanged.",
     minutes=40,
     draws=(
-        Draw("10.70.", tuple(f"10.{number}." for number in (70, 71, 73, 76, 77, 79))),
+        Draw("10.20.", tuple(f"10.{number}." for number in (20, 21, 23, 26, 27, 29))),
         Draw("10.80.", tuple(f"10.{number}." for number in (80, 82, 83, 85, 88, 89))),
         Draw("MALLARD", ("MALLARD", "PINTAIL", "GADWALL", "SHOVELER")),
     ),

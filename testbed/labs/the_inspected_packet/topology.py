@@ -19,15 +19,15 @@ def topology() -> Topology:
     application = (
         Internet(),
         User(id="client", city="London"),
-        Vpc(id="vpc-app", region=REGION, cidr_block="10.70.0.0/16"),
+        Vpc(id="vpc-app", region=REGION, cidr_block="10.20.0.0/16"),
         InternetGateway(id="igw-app", vpc_id="vpc-app"),
-        Subnet(id="app", vpc_id="vpc-app", cidr_block="10.70.1.0/24", availability_zone=ZONE),
-        Subnet(id="inspect", vpc_id="vpc-app", cidr_block="10.70.101.0/24", availability_zone=ZONE),
+        Subnet(id="app", vpc_id="vpc-app", cidr_block="10.20.1.0/24", availability_zone=ZONE),
+        Subnet(id="inspect", vpc_id="vpc-app", cidr_block="10.20.101.0/24", availability_zone=ZONE),
         RouteTable(
             id="rtb-edge",
             vpc_id="vpc-app",
             gateway_associations=("igw-app",),
-            routes=(Route(destination_cidr_block="10.70.1.0/24", vpc_endpoint_id="vpce-app"),),
+            routes=(Route(destination_cidr_block="10.20.1.0/24", vpc_endpoint_id="vpce-app"),),
         ),
         RouteTable(
             id="rtb-app",

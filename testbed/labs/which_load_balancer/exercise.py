@@ -23,7 +23,7 @@ EXERCISE = Exercise(
     summary="Which load balancer: what each type reads, whose address a server sees, which addresses stay.",
     minutes=40,
     draws=(
-        Draw("10.60.", tuple(f"10.{number}." for number in (60, 61, 63, 66, 67, 69))),
+        Draw("10.20.", tuple(f"10.{number}." for number in (20, 21, 23, 26, 27, 29))),
         Draw("7777", ("7777", "7779", "7788", "7790")),
     ),
     breaks=(

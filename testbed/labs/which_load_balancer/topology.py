@@ -19,11 +19,11 @@ def topology() -> Topology:
     network = (
         Internet(),
         User(id="client", city="Paris"),
-        Vpc(id="vpc-work", region=REGION, cidr_block="10.60.0.0/16"),
+        Vpc(id="vpc-work", region=REGION, cidr_block="10.20.0.0/16"),
         InternetGateway(id="igw-work", vpc_id="vpc-work"),
-        Subnet(id="public-a", vpc_id="vpc-work", cidr_block="10.60.1.0/24", availability_zone=ZONE_A),
-        Subnet(id="public-b", vpc_id="vpc-work", cidr_block="10.60.2.0/24", availability_zone=ZONE_B),
-        Subnet(id="private-a", vpc_id="vpc-work", cidr_block="10.60.11.0/24", availability_zone=ZONE_A),
+        Subnet(id="public-a", vpc_id="vpc-work", cidr_block="10.20.1.0/24", availability_zone=ZONE_A),
+        Subnet(id="public-b", vpc_id="vpc-work", cidr_block="10.20.2.0/24", availability_zone=ZONE_B),
+        Subnet(id="private-a", vpc_id="vpc-work", cidr_block="10.20.11.0/24", availability_zone=ZONE_A),
         RouteTable(id="rtb-public", vpc_id="vpc-work", associations=PUBLIC, routes=(Route(destination_cidr_block=ANYWHERE, gateway_id="igw-work"),)),
         RouteTable(id="rtb-private", vpc_id="vpc-work", main=True),  # no way out: answers go back by the balancers
         ElasticIp(id="eip-game-a", region=REGION),
