@@ -5,6 +5,7 @@ Source: CloudFront developer guide, "How CloudFront delivers content"; Route 53 
 
 from __future__ import annotations
 
+from testbed.compile import shield_standard
 from testbed.compile.attach import attach
 from testbed.compile.distribution import edge_service
 from testbed.compile.fragment import Fragment, join
@@ -24,4 +25,5 @@ def lower(edge: ResolvedEdge, resolved: Resolved) -> Fragment:
     first_in_city = min(e.code for e in resolved.edges if e.city == edge.city) == edge.code
     anycast = tuple(server.address for server in resolved.route53_servers) if first_in_city else ()
     services = tuple(service for service in (route53_service(edge, resolved) if first_in_city else None, edge_service(edge, resolved)) if service is not None)
-    return join(attach(identity, city, edge.address, also=anycast), Fragment(services=services))
+    shield = shield_standard.at_edge(edge.node, (city.resolver,), resolved)
+    return join(attach(identity, city, edge.address, also=anycast, sysctls=shield_standard.edge_sysctls(resolved)), Fragment(nodes=(shield,), services=services))

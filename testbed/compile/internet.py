@@ -24,6 +24,8 @@ from testbed.resolve.resolved import Resolved, ResolvedCity, ResolvedUser
 BACKBONE = IPv4Network("100.64.0.0/10")
 """Addresses of the wires between cities, a /31 each, fixed by the two cities alone: adding a city renumbers nothing."""
 PAIRS_PER_CITY = 64
+DARK = IPv4Network("198.51.100.0/24")
+"""Addresses that are routed and silent, of which the internet has many: what comes for them vanishes, as the answers to forged sources do."""
 
 
 def lower_city(city: ResolvedCity, resolved: Resolved) -> Fragment:
@@ -104,6 +106,7 @@ def _towards(city: ResolvedCity) -> str:
 def _routes(city: ResolvedCity, resolved: Resolved) -> Iterator[Route]:
     """What is not at this router's own links: its unused addresses vanish, everything else goes to the city where it is."""
     yield Route(destination=fabric.EVERYTHING, type=RouteType.UNREACHABLE, origin=f"{city.city.name} no route")
+    yield Route(destination=DARK, type=RouteType.BLACKHOLE, origin="dark address space")
     for network, place, origin in _places(city, resolved):
         if place.city.name == city.city.name:
             if network.prefixlen < 32:

@@ -28,6 +28,8 @@ class Internet:
     edge_locations: tuple[str, ...] = ()
     jitter_ms: float = 0.0
     detour: float = 1.0
+    shield_standard: bool = True
+    """NOT an AWS setting, but a teacher's: Shield Standard cannot be switched off at AWS. False shows what it spares everybody (`testbed attack --compare`)."""
 
     def faults(self) -> tuple[Fault, ...]:
         """What is wrong with the internet by itself."""

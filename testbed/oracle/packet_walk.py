@@ -383,6 +383,8 @@ class PacketWalk(HybridWalk, InspectedWalk, AcceleratedWalk):
             return self._arrival_at_site(self._site_of(router), inside)
         host = self._places.internet.get(packet.destination)
         if host is not None:
+            if refused := self._places.shield.refusal_at_edge(packet):
+                return self._drop(host.node, Stage.SHIELD, packet, refused)
             self._hop(host.node, Stage.INTERNET, "internet", packet)
             return Arrival(place=host, packet=packet)
         target = self._places.by_public_address.get(packet.destination)
@@ -390,6 +392,8 @@ class PacketWalk(HybridWalk, InspectedWalk, AcceleratedWalk):
             return self._drop("internet", Stage.INTERNET, packet, f"internet: nobody has {packet.destination}")
         if target.internet_gateway is None:
             return self._drop(target.vpc.id, Stage.INTERNET_GATEWAY, packet, f"{target.vpc.id}: no internet gateway")
+        if refused := self._places.shield.refusal_at_gateway(packet):
+            return self._drop(target.internet_gateway, Stage.SHIELD, packet, refused)
         inside = replace(packet, destination=target.private_of(packet.destination))
         self._hop(target.internet_gateway, Stage.INTERNET_GATEWAY, target.internet_gateway, packet, inside)
         table = self._places.edge_tables.get(target.internet_gateway)

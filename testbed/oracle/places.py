@@ -32,6 +32,7 @@ from testbed.oracle.network_firewall import Firewalls
 from testbed.oracle.on_premises_site import SitePlace, Sites
 from testbed.oracle.private_access import EndpointPlace, PrivateWays, with_gateway_routes
 from testbed.oracle.route_selection import acl_of, edge_table_of, table_of
+from testbed.oracle.shield_standard import ShieldStandard
 from testbed.oracle.transit_gateway import TransitGateways
 from testbed.oracle.vpn_connection import VpnWays, with_propagated_routes
 from testbed.resolve.references import References, default_security_group
@@ -117,6 +118,7 @@ class Places:
         self.accelerators = Accelerators(resolved)
         self.internet |= {address: InternetPlace(node=node, address=address) for address, node in self.private_ways.service_addresses.items()}
         self.members = _members(interfaces)
+        self.shield = ShieldStandard(resolved)
         self._vpc_of_group = {group.id: group.vpc_id for place in interfaces for group in place.groups}
         topology = resolved.topology
         self.nat_gateways = {gateway.id: gateway for gateway in topology.of(NatGateway)}

@@ -55,6 +55,8 @@ class Stage(enum.StrEnum):
     LOAD_BALANCER = "load-balancer"
     INTERNET_GATEWAY = "internet-gateway"
     INTERNET = "internet"
+    SHIELD = "shield"
+    """AWS's border: what Shield Standard drops."""
     SERVICE = "service"
     """Amazon DNS, instance metadata and time: answered by the fabric itself."""
     HOST = "host"
