@@ -5,8 +5,8 @@
     with a login before the action: `LoggingIn`, where an identity provider has to be asked
 
 Every request ends in exactly one ALB_REQUEST event. Statuses are those of "Troubleshoot your ALBs" (documented): 400, 401, 405, 408, 413, 414, 460, 463, 464, 500, 501,
-502, 503, 504, 505, 507, 561, 562. A target that closes while a body is being passed on cannot be turned into a 502 any more: the client's connection is closed.
-All groups speak HTTP/1.1 to their targets, so 464 is gRPC's alone. NOT MODELLED: 403 (WAF is a part of its own).
+502, 503, 504, 505, 507, 561, 562; and 403 by Shield Advanced's rate rule. A target that closes while a body is being passed on cannot be turned into a 502 any more: the client's connection is closed.
+All groups speak HTTP/1.1 to their targets, so 464 is gRPC's alone. NOT MODELLED: other 403s (WAF is a part of its own).
 """
 
 from __future__ import annotations
@@ -99,7 +99,10 @@ class ListenerApplication:
             exchange.close_after()
         if closes(prepared.classification, self._attributes.desync):
             exchange.close_after()
-        if head.method == b"TRACE":
+        rate_rule = self.log.rate_rule
+        if rate_rule is not None and rate_rule.blocks(exchange.connection.peer_address, time.monotonic()):
+            self._fail_with(exchange, record, 403, f"{rate_rule.config.origin}: more than {rate_rule.limit} requests from one address while an attack is being mitigated")
+        elif head.method == b"TRACE":
             self._refuse_with(exchange, record, 405, "TRACE")
         elif not target.startswith(b"/") and not (target == b"*" and head.method == b"OPTIONS"):
             self._refuse_with(exchange, record, 400, "not a request target")

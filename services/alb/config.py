@@ -6,7 +6,7 @@ import enum
 from dataclasses import dataclass
 from ipaddress import IPv4Address
 
-from services.common.config import HealthCheck, Listen, Tls
+from services.common.config import HealthCheck, LearntRateRule, Listen, Tls
 
 DEFAULT_CHECK = HealthCheck()
 
@@ -251,5 +251,7 @@ class Config:
     """Who is asked for the addresses of identity providers."""
     zone_health_file: str = ""
     """Where the node tells DNS how its zone is (`services.common.zone_health`); empty: nowhere."""
+    rate_rule: LearntRateRule | None = None
+    """Shield Advanced's, which judges before any rule of a listener."""
     trust_file: str = ""
     """The authorities (PEM) of identity providers' certificates; empty: the system's."""

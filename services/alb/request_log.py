@@ -17,6 +17,7 @@ from services.alb.access_log import Entry, line
 from services.alb.target_group import RunningTarget
 from services.common.events import ALB_ACCESS_LOG, ALB_REQUEST, EventLog
 from services.common.http import Exchange, Timings
+from services.common.rate_rule import RateRule
 
 GATHER_S = 0.005
 
@@ -92,16 +93,19 @@ class _Logged(msgspec.Struct, gc=False):
 
 
 class RequestLog:
-    """Gathers, and tells. `access` names the balancer as access logs do (None: they are off)."""
+    """Gathers, and tells. `access` names the balancer as access logs do (None: they are off). A `rate_rule` hears every status."""
 
     def __init__(self, events: EventLog) -> None:
         self._events = events
         self.access: LoggedAs | None = None
+        self.rate_rule: RateRule | None = None
         self._finished: list[tuple[float, float, Exchange, Record, int]] = []
 
     def finished(self, exchange: Exchange, record: Record, status: int) -> None:
         """A request is over, now, with `status`."""
         finished = self._finished
+        if self.rate_rule is not None:
+            self.rate_rule.answered(status)
         finished.append((time.time(), time.perf_counter() - exchange.received_at, exchange, record, status))
         if len(finished) == 1:
             asyncio.get_running_loop().call_later(GATHER_S, self.flush)

@@ -13,6 +13,7 @@ A node may be several processes (`crew`): then this one, the chief, listens and 
 from __future__ import annotations
 
 import asyncio
+import functools
 import gc
 import os
 import random
@@ -38,10 +39,11 @@ from services.alb.target_group import RunningGroup, RunningTarget
 from services.alb.user_claims import Signer
 from services.common import zone_health
 from services.common.config import decode, encode
-from services.common.events import FLUSH_AFTER_S, TARGET_HEALTH, TARGET_MITIGATED
+from services.common.events import FLUSH_AFTER_S, SHIELD_MITIGATION, TARGET_HEALTH, TARGET_MITIGATED
 from services.common.health import Matcher, State, TargetHealth
 from services.common.http import HTTP_1_1, HTTP_2, ByNegotiation, Http2Connection, Outbox, ServerConnection, ServerSettings, Timeouts
 from services.common.main import loop_factory
+from services.common.rate_rule import WINDOW_S, RateRule
 from services.common.runtime import BACKLOG, Runtime
 from services.common.server_certificates import ServerCertificates
 from services.common.stub_resolver import StubResolver
@@ -83,6 +85,7 @@ class Node:
         for group in config.target_groups:
             Matcher.parse(group.health_check.matcher)
         self._log.access = _logged_as(config) if config.attributes.access_logs else None
+        self._protect(config)
         if config.address != self._address:
             self._move(config.address)
         self._login, self._validation = self._login_of(config), self._validation_of(config)
@@ -113,6 +116,18 @@ class Node:
                 self._tasks.create_task(serve_connection(listener, sock))
         elif isinstance(message, Health) and (group := self._groups.get(message.group)) is not None:
             group.learn(message.place, TargetHealth(state=State(message.state), reason=message.reason), message.slow_since)
+
+    def _protect(self, config: Config) -> None:
+        """Take the rate rule of Shield Advanced; one that is as it was goes on with what it has learnt."""
+        known, wanted = self._log.rate_rule, config.rate_rule
+        if wanted is None:
+            self._log.rate_rule = None
+        elif known is None or known.config != wanted:
+            tell = functools.partial(self._tell_mitigation, wanted.origin)
+            self._log.rate_rule = RateRule(wanted, self._runtime.scaled(WINDOW_S), time.monotonic(), tell)
+
+    def _tell_mitigation(self, protection: str, what: str, limit: int) -> None:
+        self._runtime.events.emit(SHIELD_MITIGATION, protection=protection, mitigation=what, limit=limit)
 
     def _move(self, address: IPv4Address) -> None:
         """The balancer has scaled: this node stands for another one, at `address`, and what the old one had open is gone with it."""

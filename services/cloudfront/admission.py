@@ -43,6 +43,7 @@ NO_PATH = "The request names no path of this host."
 TOO_LARGE = "The request is larger than CloudFront takes."
 BODY_OF_GET = "A GET request must not have a body."
 CHAINED = "The request passed through too many CloudFront distributions."
+RATE = "Request blocked. Too many requests came from this address while an attack is being mitigated."
 HTTPS_ONLY = "This distribution is not configured to allow HTTP requests to this path: use HTTPS."
 METHOD = "This distribution is not configured to allow the HTTP request method that was used for this request."
 

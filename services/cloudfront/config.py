@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from ipaddress import IPv4Address
 
-from services.common.config import Listen, Tls
+from services.common.config import LearntRateRule, Listen, Tls
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,6 +66,8 @@ class Distribution:
     behaviors: tuple[Behavior, ...]
     tls: Tls
     """Covers `domain_name` and every alias."""
+    rate_rule: LearntRateRule | None = None
+    """Shield Advanced's, which judges before anything else of the distribution."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,6 +1,6 @@
 """An edge location at work: every request through admission, cache and origin, in that order.
 
-    request ─ distribution by Host ─ limits ─ behaviour ─ viewer protocol, method ─ cache ─┬─ hit: answered here and now
+    request ─ distribution by Host ─ rate rule ─ limits ─ behaviour ─ viewer protocol, method ─ cache ─┬─ hit: answered here and now
                                                                                            └─ fetch: joined (collapsing) or begun
 
 Decisions are made by the pure modules; this one holds what lives as long as the daemon: cache, fetches in flight, pools, clocks.
@@ -10,11 +10,12 @@ The cache's clock runs `time_scale` times as fast as the world's, so that Age an
 from __future__ import annotations
 
 import asyncio
+import functools
 import hashlib
 import logging
 import time
 
-from services.cloudfront.admission import NOT_CONFIGURED, SAFE_METHODS, Redirect, Refusal, admit, within_limits
+from services.cloudfront.admission import NOT_CONFIGURED, RATE, SAFE_METHODS, Redirect, Refusal, admit, within_limits
 from services.cloudfront.behaviors import Behaviors
 from services.cloudfront.cache import Cache, Found
 from services.cloudfront.cache_key import CacheKey
@@ -28,8 +29,10 @@ from services.cloudfront.repeat import Repeats
 from services.cloudfront.responses import Heads, Result
 from services.cloudfront.store import Store
 from services.cloudfront.visit import Visit, new_cf_id
+from services.common.events import SHIELD_MITIGATION
 from services.common.http import Exchange, ServerConnection
 from services.common.http.head import HttpDate
+from services.common.rate_rule import WINDOW_S, RateRule
 from services.common.runtime import Runtime
 
 log = logging.getLogger(__name__)
@@ -42,6 +45,7 @@ class Site:
         self.id = distribution.id
         self.behaviors = Behaviors(distribution.behaviors)
         self.origins: dict[str, Origin] = {origin.id: origin for origin in distribution.origins}
+        self.rate_rule: RateRule | None = None
 
 
 class Sites:
@@ -73,19 +77,38 @@ class Edge:
         self.heads = Heads(config.pop, self.via_name)
         self.cache = Cache(Store(config.cache_bytes), self.heads)
         self.origins = Origins(runtime, tasks, resolver, config.trust_file)
+        self._rate_rules: tuple[RateRule, ...] = ()
         self._repeats = Repeats(self.cache.store, runtime.events, config.pop)
         self._in_flight: dict[CacheKey, OriginFetch] = {}
         self._sites = Sites(config.distributions)
         self._time_scale = runtime.time_scale
+        self._protect(config)
         self._date = HttpDate()
 
     def configure(self, config: Config, origins: Origins) -> None:
         """Take new distributions; objects of those that are gone are forgotten."""
         self._sites = Sites(config.distributions)
+        self._protect(config)
         self._repeats.forget()
         self.cache.store.keep_distributions(frozenset(distribution.id for distribution in config.distributions))
         self.origins.close()
         self.origins = origins
+
+    def _protect(self, config: Config) -> None:
+        """Give the distributions their rate rules; one that is as it was goes on with what it has learnt."""
+        known = {rule.config: rule for rule in self._rate_rules}
+        rules = []
+        for distribution in config.distributions:
+            site = self._sites.find(distribution.domain_name.lower().encode())
+            if distribution.rate_rule is None or site is None:
+                continue
+            wanted = distribution.rate_rule
+            site.rate_rule = known.get(wanted) or RateRule(wanted, WINDOW_S, self.now_s(), functools.partial(self._tell_mitigation, wanted.origin))
+            rules.append(site.rate_rule)
+        self._rate_rules = tuple(rules)
+
+    def _tell_mitigation(self, protection: str, what: str, limit: int) -> None:
+        self.events.emit(SHIELD_MITIGATION, protection=protection, mitigation=what, limit=limit, pop=self.pop)
 
     # -- clocks
 
@@ -105,7 +128,7 @@ class Edge:
 
     def handle(self, exchange: Exchange, *, secure: bool) -> None:
         """Answer one request, or see to it that it is answered."""
-        if self._repeats.answer(exchange, self.now_s(), secure=secure):
+        if not self._rate_rules and self._repeats.answer(exchange, self.now_s(), secure=secure):
             return
         head = exchange.head
         fields = head.fields
@@ -115,6 +138,11 @@ class Edge:
         )
         visit = Visit(self, exchange, request, new_cf_id())
         site = self._sites.find(request.host)
+        if site is not None and site.rate_rule is not None:
+            visit.rate_rule = site.rate_rule
+            if site.rate_rule.blocks(request.peer_address, self.now_s()):
+                visit.refuse(Refusal(status=403, reason=RATE))
+                return
         refusal = within_limits(request) if site is not None else Refusal(status=403, reason=NOT_CONFIGURED)
         if site is None or refusal is not None:
             visit.refuse(refusal or Refusal(status=403, reason=NOT_CONFIGURED))

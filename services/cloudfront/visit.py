@@ -27,6 +27,7 @@ from services.common.http import Exchange, Timings
 if TYPE_CHECKING:
     from services.cloudfront.edge import Edge
     from services.cloudfront.origin_fetch import OriginFetch
+    from services.common.rate_rule import RateRule
 
 ONE_WRITE_BYTES = 32 * 1024
 PARTIAL = frozenset({b"range", b"if-none-match", b"if-modified-since"})
@@ -36,7 +37,7 @@ NO_TIMINGS = Timings()
 class Visit:
     """A viewer's exchange and what the edge knows of it. Also hears of the viewer while an answer streams (`RequestEvents`)."""
 
-    __slots__ = ("_age_s", "_edge", "_result", "_timings", "_trace_id", "behavior", "cf_id", "exchange", "fetch", "paused", "request")
+    __slots__ = ("_age_s", "_edge", "_result", "_timings", "_trace_id", "behavior", "cf_id", "exchange", "fetch", "paused", "rate_rule", "request")
 
     def __init__(self, edge: Edge, exchange: Exchange, request: ViewerRequest, cf_id: bytes) -> None:
         self._edge = edge
@@ -50,6 +51,7 @@ class Visit:
         self.behavior: Behavior | None = None
         self.fetch: OriginFetch | None = None
         self.paused = False
+        self.rate_rule: RateRule | None = None
 
     # -- from the cache
 
@@ -176,6 +178,8 @@ class Visit:
     def _log(self) -> None:
         """Tell of the request. What did not happen (an origin asked, an age) is left out rather than null: a hit's line is short."""
         exchange, request = self.exchange, self.request
+        if self.rate_rule is not None:
+            self.rate_rule.answered(exchange.status)
         told: dict[str, object] = {} if self._timings is NO_TIMINGS else _origin_fields(self._timings)
         if self._trace_id is not None:
             told["trace_id"] = root_of(self._trace_id)

@@ -54,6 +54,15 @@ class HealthCheck:
     matcher: str = "200"
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LearntRateRule:
+    """A protection's automatic application-layer mitigation (`services.common.rate_rule`). `origin` is the protection; `action` ``Block`` or ``Count``."""
+
+    origin: str
+    action: str
+    health_based: bool = False
+
+
 class ConfigError(Exception):
     """A configuration that is not what the daemon needs; the message names the field."""
 

@@ -30,6 +30,7 @@ VERBS = {
     "reach": "Who reaches whom: all pairs, from the model; --live checks it with packets.",
     "flow-logs": "Flow log records of an interface, a subnet or a VPC.",
     "traffic": "Keep traffic running between two nodes, and tell what it loses.",
+    "attack": "Attack a target inside the lab, within bounds: who survives, with Shield and without.",
     "capture": "Capture packets in nodes, to a file or into a pipe.",
     "open": "Browse into a lab with your own browser.",
     "logs": "What the lab's services have told.",

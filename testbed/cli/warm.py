@@ -4,6 +4,7 @@
     testbed explain   ── source, destination ──▶   probe, verdicts, the oracle's answer   ── text or JSON, whether they agree ──▶
     testbed reach     ── protocol, port ───────▶   the oracle's matrix                    ── text or JSON ──▶
     testbed apply     ── a topology ───────────▶   resolve, compile, diff, engine.apply   ── what it did, or the faults ──▶
+    testbed attack    ── with Shield or not ───▶   the same with Shield switched          ── whether it is on, what is protected ──▶
 
 A topology crosses as a pickle of `testbed.model`'s nouns and nothing else, over a socket that only the lab's owner reaches; the plan never does. What the lab's process prints is made for the
 terminal that asked. The oracle judges by the topology that runs, whatever its file says by now.
@@ -19,7 +20,7 @@ import shutil
 import sys
 import threading
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import EnumType
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -37,7 +38,7 @@ if TYPE_CHECKING:
 
     from testbed.engine.lab import Lab
     from testbed.engine.remote import RemoteLab
-    from testbed.model import Topology
+    from testbed.model import Resource, ShieldProtection, Topology
     from testbed.oracle import Oracle
     from testbed.plan import Plan
     from testbed.resolve.resolved import Resolved
@@ -61,6 +62,8 @@ class Running:
     plan: Plan
     resolved: Resolved
     known: Oracle | None = None
+    shielded: Topology | None = None
+    """While Shield is switched off: the topology with it."""
 
     def oracle(self, lab: Lab) -> Oracle:
         """What AWS does with packets in the topology that `lab` runs. Raises `Told` if that was changed by somebody who had only a plan."""
@@ -76,7 +79,7 @@ class Running:
 def operations(plan: Plan, resolved: Resolved) -> Operations:
     """What a lab of this topology answers beyond the engine's own requests."""
     running = Running(plan=plan, resolved=resolved)
-    answers: dict[str, Callable[[Running, Lab, dict[str, Any]], dict[str, Any]]] = {"explain": _explain, "reach": _reach, "change": _change}
+    answers: dict[str, Callable[[Running, Lab, dict[str, Any]], dict[str, Any]]] = {"explain": _explain, "reach": _reach, "change": _change, "shield": _shield}
     return Operations(answers={name: partial(_answered, answer, running) for name, answer in answers.items()}, prepare=partial(_prepare, running))
 
 
@@ -136,21 +139,67 @@ def _reach(running: Running, lab: Lab, request: dict[str, Any]) -> dict[str, Any
 
 
 def _change(running: Running, lab: Lab, request: dict[str, Any]) -> dict[str, Any]:
+    from testbed.model.errors import ModelError
+
+    try:
+        summary = _run(running, lab, _Topologies(io.BytesIO(base64.b64decode(request["topology"]))).load())
+    except ModelError as error:
+        return {"faults": msgspec.to_builtins(error.faults)}
+    threading.Thread(target=running.oracle, args=(lab,), name="oracle", daemon=True).start()  # for who asks next
+    return {"summary": msgspec.to_builtins(summary)}
+
+
+def _shield(running: Running, lab: Lab, request: dict[str, Any]) -> dict[str, Any]:
+    """Whether Shield works, and what Shield Advanced protects; with `on`, switch it first: a teacher's switch, which AWS does not have."""
+    from testbed.model import Internet, ShieldProtection
+
+    running.oracle(lab)
+    here, wanted = running.resolved.topology, request.get("on")
+    if wanted is False and running.shielded is None:
+        without = tuple(replace(each, shield_standard=False) if isinstance(each, Internet) else each for each in _written(here) if not isinstance(each, ShieldProtection))
+        _run(running, lab, replace(here, resources=without))
+        running.shielded = replace(here, resources=_written(here))
+    elif wanted is True and running.shielded is not None:
+        _run(running, lab, running.shielded)
+    on = all(internet.shield_standard for internet in running.resolved.topology.of(Internet))
+    return {"on": on, "protections": [_protection(each, running.resolved) for each in running.resolved.topology.of(ShieldProtection)]}
+
+
+def _written(topology: Topology) -> tuple[Resource, ...]:
+    """The resources without those that `resolve` adds."""
+    from testbed.model import PrefixList
+    from testbed.model.prefix_list import AWS
+
+    return tuple(each for each in topology.resources if not (isinstance(each, PrefixList) and each.owner_id == AWS))
+
+
+def _run(running: Running, lab: Lab, topology: Topology) -> Summary:
+    """Change the lab to a topology. Raises ModelError."""
     from testbed.compile import compile_plan
     from testbed.engine.control import nothing_collected
-    from testbed.model.errors import ModelError
     from testbed.resolve import resolve
 
     with nothing_collected():
-        try:
-            resolved = resolve(_Topologies(io.BytesIO(base64.b64decode(request["topology"]))).load())
-        except ModelError as error:
-            return {"faults": msgspec.to_builtins(error.faults)}
+        resolved = resolve(topology)
         plan = compile_plan(resolved)
         summary = lab.apply(plan)
-        running.plan, running.resolved, running.known = plan, resolved, None
-    threading.Thread(target=running.oracle, args=(lab,), name="oracle", daemon=True).start()  # for who asks next
-    return {"summary": msgspec.to_builtins(summary)}
+        running.plan, running.resolved, running.known, running.shielded = plan, resolved, None, None
+    return summary
+
+
+def _protection(protection: ShieldProtection, resolved: Resolved) -> dict[str, Any]:
+    """What is said of a Shield Advanced protection whose resource has been attacked."""
+    from testbed.compile.shield_protection import addresses
+    from testbed.model import Distribution, HostedZone
+    from testbed.model.shield_protection import COST_PROTECTION
+
+    found = next((each for each in resolved.topology.resources if each.id == protection.resource_arn), None)
+    covered: tuple[object, ...] = addresses(protection, resolved)
+    if isinstance(found, Distribution):
+        covered = tuple(edge.address for edge in resolved.edges)
+    elif isinstance(found, HostedZone):
+        covered = tuple(server.address for server in resolved.route53_servers)
+    return {"id": protection.id, "resource": protection.resource_arn, "addresses": [str(address) for address in covered], "cost_protection": COST_PROTECTION}
 
 
 def _text(request: dict[str, Any], value: object, show: Callable[[Console], None]) -> str:

@@ -10,6 +10,7 @@ from ipaddress import IPv4Address
 from services.cloudfront.config import Behavior, CachePolicy, Config, Origin
 from services.cloudfront.config import Distribution as DistributionConfig
 from services.common.config import Listen, encode
+from testbed.compile import shield_protection
 from testbed.compile.hosted_zone import absolute
 from testbed.compile.load_balancer import service_name
 from testbed.compile.name_server import resolver_service_name
@@ -70,6 +71,7 @@ def _distribution(distribution: Distribution, issued: Certificate, resolved: Res
         ),
         behaviors=tuple(_behavior(b) for b in (*distribution.cache_behaviors, distribution.default_cache_behavior)),
         tls=tls(issued),
+        rate_rule=shield_protection.rate_rule(distribution.id, resolved),
     )
 
 

@@ -11,7 +11,7 @@ from ipaddress import IPv4Address
 
 from services.common.config import Listen, encode
 from services.instance.config import Config, Database
-from testbed.compile import fabric, gateway_load_balancer, guest_routing, identity_provider, sd_wan_appliance
+from testbed.compile import fabric, gateway_load_balancer, guest_routing, identity_provider, sd_wan_appliance, web_server
 from testbed.compile.db_instance import service_name as database_service_name
 from testbed.compile.fragment import Fragment, join
 from testbed.compile.name_server import vpc_resolver_service_name
@@ -22,7 +22,7 @@ from testbed.compile.places import forwarding_sysctls, region_of_interface
 from testbed.compile.vpc import resolver_addresses_of
 from testbed.model.db_instance import DBInstance
 from testbed.model.identity_provider import IdentityProvider
-from testbed.model.instance import GeneveAppliance, Instance, IpForwarding, SdWanAppliance, StatefulFirewall, WebApplication
+from testbed.model.instance import GeneveAppliance, Instance, IpForwarding, SdWanAppliance, StatefulFirewall, WebApplication, WebServer
 from testbed.plan import NodeKind, PlanError, ServiceSpec
 from testbed.resolve.resolved import Resolved, ResolvedInterface
 
@@ -61,6 +61,8 @@ def _services(instance: Instance, primary: ResolvedInterface, resolved: Resolved
             yield identity_provider.service(provider, instance.id, primary.node)
         case SdWanAppliance() as appliance:
             yield from sd_wan_appliance.services(appliance, instance.id, resolved)
+        case WebServer() as server:
+            yield web_server.service(server, instance.id, primary.node)
 
 
 def service_name(instance: Instance) -> str:

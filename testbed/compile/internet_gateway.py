@@ -11,7 +11,7 @@ from __future__ import annotations
 from ipaddress import IPv4Address, IPv4Network
 from typing import NamedTuple
 
-from testbed.compile import fabric, shield_standard
+from testbed.compile import fabric, shield_protection, shield_standard
 from testbed.compile.fragment import Fragment, NodePart
 from testbed.compile.link import ordered
 from testbed.compile.places import city_of, forwarding_sysctls, region_of
@@ -59,7 +59,7 @@ def lower(gateway: InternetGateway, resolved: Resolved) -> Fragment:
     )
     in_fabric = NodePart(name=gateway.vpc_id, neighbours=(Neighbour(address=fabric.GATEWAY_END, mac=inside.mac, device=at_fabric.name),))
     return Fragment(
-        nodes=(node, shield_standard.at_gateway(gateway.id, OUTSIDE, (), resolved), in_fabric, fabric.door(gateway.vpc_id, at_fabric.name), _at_city(city, at_city.name, outside.mac, mapped)),
+        nodes=(node, shield_standard.at_gateway(gateway.id, OUTSIDE, shield_protection.protected(gateway.vpc_id, resolved), resolved), in_fabric, fabric.door(gateway.vpc_id, at_fabric.name), _at_city(city, at_city.name, outside.mac, mapped)),
         links=(ordered(Link(a=inside, b=at_fabric, origin=gateway.id)), ordered(Link(a=outside, b=at_city, origin=gateway.id))),
     )
 

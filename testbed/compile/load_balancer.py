@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from services.alb.config import Attributes, Config, Desync, ForwardedFor
 from services.common.config import encode
-from testbed.compile import fabric, gateway_load_balancer, network_load_balancer
+from testbed.compile import fabric, gateway_load_balancer, network_load_balancer, shield_protection
 from testbed.compile.fragment import Fragment, join
 from testbed.compile.instance import service_name as instance_service_name
 from testbed.compile.listener import listener_config
@@ -76,6 +76,7 @@ def _service(balancer: LoadBalancer, interface: ResolvedInterface, resolved: Res
         resolvers=resolver_addresses_of(fabric.vpc_of(resolved, interface.vpc))[:1],
         zone_health_file=zone_health_file(interface.node),
         trust_file=TRUST_FILE,
+        rate_rule=shield_protection.rate_rule(balancer.id, resolved),
     )
     targets = {target for group in groups for target in group.targets}
     after = tuple(instance_service_name(instance) for instance in resolved.topology.of(Instance) if instance.id in targets and isinstance(instance.user_data, WebApplication))

@@ -20,7 +20,7 @@ from ipaddress import IPv4Address
 from testbed.compile.fragment import NodePart
 from testbed.compile.places import end_sysctls
 from testbed.model.internet import Internet
-from testbed.model.shield_standard import BOGONS, FORGED, ORIGIN, REFLECTED, REFLECTORS
+from testbed.model.shield_standard import BOGONS, FORGED, ORIGIN, REFLECTED, REFLECTED_FLOOD, REFLECTORS
 from testbed.plan import NftChain, NftRule, NftSet, NftTable
 from testbed.resolve.resolved import Resolved
 
@@ -86,7 +86,7 @@ def _gateway_table(outside: str, advanced: tuple[IPv4Address, ...], time_scale: 
         *_validation(),
         NftRule(statement=f"{A_SYN} goto syn"),
         NftRule(statement=f"meta l4proto tcp {_beyond('strays', 'ip daddr', STRAYS_OF_A_RESOURCE)} counter drop", origin=f"{ORIGIN} (flood of packets that belong to no connection)"),
-        NftRule(statement=f"udp sport @reflectors {_beyond('reflected', 'ip daddr', REFLECTED_TO_A_RESOURCE)} counter drop", origin=REFLECTED),
+        NftRule(statement=f"udp sport @reflectors {_beyond('reflected', 'ip daddr', REFLECTED_TO_A_RESOURCE)} counter drop", origin=REFLECTED_FLOOD),
     )
     return NftTable(
         name=TABLE,

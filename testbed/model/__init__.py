@@ -21,7 +21,7 @@ from testbed.model.firewall_policy import FirewallPolicy, RuleGroupReference
 from testbed.model.flow_log import FlowLog
 from testbed.model.hosted_zone import HostedZone, RecordSet
 from testbed.model.identity_provider import IdentityProvider, IdentityUser
-from testbed.model.instance import GeneveAppliance, Instance, IpForwarding, SdWanAppliance, StatefulFirewall, WebApplication
+from testbed.model.instance import GeneveAppliance, Instance, IpForwarding, SdWanAppliance, StatefulFirewall, WebApplication, WebServer
 from testbed.model.internet import Internet, User
 from testbed.model.internet_gateway import InternetGateway
 from testbed.model.listener import AuthenticateOidc, FixedResponse, Forward, ForwardConfig, JwtValidation, Listener, ListenerRule, Redirect, RewriteConfig, TargetGroupTuple
@@ -40,6 +40,7 @@ from testbed.model.resolver_rule import ResolverRule
 from testbed.model.route_table import Route, RouteTable
 from testbed.model.rule_group import RuleGroup, RulesSourceList
 from testbed.model.security_group import Flow, SecurityGroup, SecurityGroupRule
+from testbed.model.shield_protection import ShieldProtection
 from testbed.model.stateful_rule import StatefulRule
 from testbed.model.stateless_rule import StatelessRule
 from testbed.model.subnet import Subnet
@@ -70,10 +71,10 @@ __all__ = [
     "Listener", "ListenerRule", "LoadBalancer", "MetadataOptions", "ModelError", "NatGateway", "NetworkAcl", "NetworkAclEntry", "NetworkFirewall",
     "NetworkInterface", "OnPremisesHost", "OnPremisesSite", "Origin", "Packet", "PortRange", "PrefixList", "PrefixListEntry",
     "PrivateVirtualInterface", "Protocol", "PublicVirtualInterface", "Quotas", "RecordSet", "Redirect", "ResolverEndpoint", "ResolverRule",
-    "Resource", "RewriteConfig", "Route", "RouteTable", "RuleGroup", "RuleGroupReference", "RulesSourceList", "SdWanAppliance", "SecurityGroup", "SecurityGroupRule",
+    "Resource", "RewriteConfig", "Route", "RouteTable", "RuleGroup", "RuleGroupReference", "RulesSourceList", "SdWanAppliance", "SecurityGroup", "SecurityGroupRule", "ShieldProtection",
     "StatefulFirewall", "StatefulRule", "StatelessRule", "Subnet", "SubnetMapping", "TargetGroup", "TargetGroupTuple", "Topology",
     "TrafficMirrorFilter", "TrafficMirrorFilterRule", "TrafficMirrorSession", "TrafficMirrorTarget", "TransitGateway",
     "TransitGatewayConnect", "TransitGatewayConnectPeer", "TransitGatewayPeeringAttachment", "TransitGatewayRoute", "TransitGatewayRouteTable", "TransitGatewayVpcAttachment", "TransitVirtualInterface",
     "User", "Verdict", "Vpc", "VpcEndpoint", "VpcEndpointService", "VpcPeeringConnection", "VpnConnection", "VpnGateway",
-    "VpnGatewayRoutePropagation", "VpnTunnelOptions", "WebApplication", "default_vpc",
+    "VpnGatewayRoutePropagation", "VpnTunnelOptions", "WebApplication", "WebServer", "default_vpc",
 ]

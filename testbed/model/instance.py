@@ -33,6 +33,19 @@ class WebApplication:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class WebServer:
+    """Serve a page on `port` (`services.web_server`), up to `requests_per_second`; what is beyond gets 503. What a small instance can do, made exact: AWS has no such property."""
+
+    port: int = 80
+    requests_per_second: float = 100.0
+
+    def faults(self, instance: str) -> tuple[Fault, ...]:
+        """What is wrong with it by itself."""
+        rate = "user_data requests_per_second"
+        return (*bounds_faults(instance, "user_data port", self.port, 1, 65535), *bounds_faults(instance, rate, self.requests_per_second, 1, 100_000))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class IpForwarding:
     """Forward what is addressed to others (``net.ipv4.ip_forward=1``): a middlebox. `masquerade` puts the instance's own address on what leaves by eth0: a NAT instance.
 
@@ -111,7 +124,7 @@ class Instance:
     security_group_ids: tuple[str, ...] = ()
     source_dest_check: bool = True
     associate_public_ip_address: bool | None = None
-    user_data: WebApplication | IpForwarding | StatefulFirewall | GeneveAppliance | IdentityProvider | SdWanAppliance | None = None
+    user_data: WebApplication | IpForwarding | StatefulFirewall | GeneveAppliance | IdentityProvider | SdWanAppliance | WebServer | None = None
     secondary_private_ip_addresses: tuple[IPv4Address, ...] = ()
     connection_tracking_specification: ConnectionTrackingSpecification | None = None
     metadata_options: MetadataOptions = DEFAULT_METADATA_OPTIONS
@@ -129,5 +142,5 @@ class Instance:
             *(fault for value in self.secondary_private_ip_addresses for fault in address_faults(self.id, "secondary_private_ip_addresses", value)),
             *(() if self.connection_tracking_specification is None else self.connection_tracking_specification.faults(self.id)),
             *(bounds_faults(self.id, "user_data port", self.user_data.port, 1, 65535) if isinstance(self.user_data, WebApplication) else ()),
-            *(self.user_data.faults(self.id) if isinstance(self.user_data, (GeneveAppliance, IdentityProvider, SdWanAppliance)) else ()),
+            *(self.user_data.faults(self.id) if isinstance(self.user_data, (GeneveAppliance, IdentityProvider, SdWanAppliance, WebServer)) else ()),
         )

@@ -24,6 +24,7 @@ DNS_PORT = 53
 ORIGIN = "Shield Standard"
 FORGED = f"{ORIGIN} (packet validation: a source that nobody on the internet has)"
 REFLECTED = f"{ORIGIN} (UDP reflection: an answer that nobody here has asked for)"
+REFLECTED_FLOOD = f"{ORIGIN} (UDP reflection flood: more than its resource can have asked for)"
 PASSES = f"{ORIGIN} passes"
 
 

@@ -42,6 +42,7 @@ from testbed.model.resolver_rule import ResolverRule
 from testbed.model.route_table import RouteTable
 from testbed.model.rule_group import RuleGroup
 from testbed.model.security_group import SecurityGroup
+from testbed.model.shield_protection import ShieldProtection
 from testbed.model.subnet import Subnet
 from testbed.model.target_group import TargetGroup
 from testbed.model.traffic_mirror import TrafficMirrorFilter, TrafficMirrorSession, TrafficMirrorTarget
@@ -95,6 +96,7 @@ Resource = (
     | RouteTable
     | RuleGroup
     | SecurityGroup
+    | ShieldProtection
     | Subnet
     | TargetGroup
     | TrafficMirrorFilter

@@ -23,6 +23,7 @@ from testbed.resolve.faults import (
     resolver_endpoint,
     route_table,
     security_group,
+    shield_protection,
     topology,
     traffic_mirror,
     transit_gateway,
@@ -69,6 +70,7 @@ CHECKS = (
     resolver_endpoint.faults,
     distribution.faults,
     accelerator.faults,
+    shield_protection.faults,
 )
 """Each looks at what can be looked at: where a reference leads nowhere, `reference` says so and the others keep silent."""
 
