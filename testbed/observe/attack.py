@@ -75,7 +75,7 @@ class Attack:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Dropped:
-    """Packets that a rule of Shield's has dropped."""
+    """Packets that a rule of Shield's has dropped; the first SYNs of honest clients, which they send again, are among them."""
 
     node: str
     cause: str
