@@ -26,7 +26,7 @@ def test_the_plan_is_the_one_on_file():
 
 
 def test_the_filters_of_the_fabric_and_of_the_gateways_are_the_ones_on_file():
-    for name in ("vpc-shop", "igw-shop", "nat-a"):
+    for name in ("vpc-shop", "igw-shop", "nat-a", "edge-lhr"):
         assert_golden(f"web_app.{name}.nft", ruleset_text(PLAN.node(name)))
 
 

@@ -11,7 +11,7 @@ import pytest
 SCENARIOS = Path(__file__).resolve().parents[1] / "scenarios"
 ROWS = re.findall(r"^\| ([^|]+) \|.*\| `(test_\w+\.py(?:::\w+)+)` \|$", (SCENARIOS / "README.md").read_text(), re.MULTILINE)
 ROWS_SHOWN = {*range(1, 32)}
-EXAM, BALANCERS = 17, 9
+EXAM, BALANCERS = 18, 9
 NAME = re.compile(r"test_(?:trap_(\d\d)|trap_[a-z0-9]+|exam)_\w+")
 
 

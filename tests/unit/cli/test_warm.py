@@ -21,6 +21,7 @@ from testbed.model.errors import ModelError
 from testbed.model.network_acl import Direction
 from testbed.resolve import resolve
 from tests.scenarios.small_vpc import small_vpc
+from topologies.shield import shield
 
 
 class WarmLab:
@@ -109,3 +110,25 @@ def test_a_lab_that_was_changed_by_a_plan_alone_does_not_judge_by_another_topolo
     lab.plan = compile_plan(resolve(small_vpc()))
     assert cli_main.run(["reach"]) == 1
     assert "testbed apply" in capsys.readouterr().err
+
+
+def test_shield_is_switched_off_for_a_class_and_comes_back_as_it_was():
+    lab = WarmLab(shield())
+    before = lab.plan
+    told = lab.ask("shield")
+    assert told["on"]
+    assert {each["resource"]: each["addresses"] for each in told["protections"]} == {"cdn-shop": ["203.0.113.23"], "eip-web": ["198.19.12.50"]}
+    assert lab.ask("shield", on=False) == {"on": False, "protections": []}
+    assert all(table.name != "shield" for node in lab.plan.nodes if node.ruleset for table in node.ruleset.tables)
+    assert lab.ask("shield", on=False)["on"] is False, "twice is once"
+    assert lab.ask("shield", on=True)["on"]
+    assert lab.plan == before
+
+
+def test_a_topology_that_is_applied_meanwhile_is_not_undone():
+    lab = WarmLab(shield())
+    lab.ask("shield", on=False)
+    warm.change(lab.ask_through, replace(shield(), time_scale=30))
+    changed = lab.plan
+    lab.ask("shield", on=True)
+    assert lab.plan == changed

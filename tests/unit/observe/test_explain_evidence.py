@@ -137,3 +137,12 @@ def test_a_translation_is_followed_by_what_the_packet_carries():
         ("request", f"{inside} -> 10.0.20.4:5432", f"{outside} -> 10.0.20.4:5432"),
         ("reply", f"10.0.20.4:5432 -> {outside}", f"10.0.20.4:5432 -> {inside}"),
     ]
+
+
+def test_what_a_flood_costs_a_good_packet_is_no_contradiction():
+    flood = "Shield Standard (SYN flood: the first SYN of a source that has not proved itself)"
+    told = explained(verdicts=(recorded.verdict(1, flood, "drop", *THERE),), oracle=model(Outcome.DELIVERED, "sg-db#ingress[0]"))
+    assert (told.passed, told.agrees, told.cause_origin) == (False, True, flood)
+    assert "there is a flood" in told.oracle
+    forged = explained(verdicts=(recorded.verdict(1, "Shield Standard (packet validation: TCP flags)", "drop", *THERE),), oracle=model(Outcome.DELIVERED, "sg-db#ingress[0]"))
+    assert not forged.agrees
