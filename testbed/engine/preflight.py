@@ -108,6 +108,8 @@ FEATURES = (
     Feature(name="nft: interval verdict maps", program="nft", required=True, wanted_by="security groups", module="nf_tables",
             commands=_table('chain c {\n}\nmap m { type ifname . ipv4_addr . inet_proto . inet_service : verdict; flags interval; elements = { "e-x" . 192.0.2.0/24 . tcp . 80-443 : jump c }\n}')),
     Feature(name="nft: hashing", program="nft", commands=_prerouting("meta mark set jhash ip saddr . ip daddr mod 60 seed 0x1"), required=False, wanted_by="Network Load Balancers", module="nft_hash"),
+    Feature(name="nft: rates by address", program="nft", required=True, wanted_by="Shield Standard", module="nft_limit",
+            commands=_table("set r { type ipv4_addr; flags dynamic, timeout; size 64; timeout 60s; }\nchain c {\nupdate @r { ip saddr limit rate over 5/second burst 5 packets } counter drop\n}")),
     Feature(name="nft: packet traces", program="nft", commands=_prerouting("meta nftrace set 1"), required=True, wanted_by="`testbed explain`", module="nf_tables"),
     Feature(name="nft: log groups", program="nft", commands=_prerouting('log prefix "x" group 7 snaplen 96'), required=False, wanted_by="flow logs", module="nfnetlink_log"),
     Feature(name="policy routing", program="ip", commands="rule add fwmark 0x1/0xfff lookup 101\nroute add throw 10.0.0.0/16 table 101\nroute add blackhole 10.1.0.0/16\n", required=True, wanted_by="VPC route tables"),
@@ -361,6 +363,9 @@ def _limit_checks() -> Iterator[Check]:
     _, descriptors = resource.getrlimit(resource.RLIMIT_NOFILE)
     enough = descriptors == resource.RLIM_INFINITY or descriptors >= DESCRIPTORS_WANTED
     yield Check(name="open files", found=enough, required=False, detail=f"at most {descriptors} (a node takes two)", remedy="" if enough else f"raise the hard limit (`ulimit -Hn {DESCRIPTORS_WANTED}`) for labs of over {descriptors // 3} nodes")
+    cookies = _read_sysctl("net/ipv4/tcp_syncookies") is not None
+    yield Check(name="SYN cookies", found=cookies, required=True, detail="there" if cookies else "the kernel was built without CONFIG_SYN_COOKIES; wanted by Shield Standard at edge locations",
+                remedy="" if cookies else "run a kernel of Debian's or Ubuntu's, which have it")
     limit = _read_sysctl("net/ipv4/neigh/default/gc_thresh3")
     if limit is not None:  # the host's alone: a network namespace of one's own does not show it
         enough = int(limit) >= NEIGHBOURS_WANTED

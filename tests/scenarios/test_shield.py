@@ -66,6 +66,7 @@ def test_a_syn_flood_on_an_elastic_ip_ends_at_the_internet_gateway_and_honest_cl
     honest, forged = ([packet for packet in capture.packets if (packet[IP].src == str(lab["client"].address)) is own] for own in (True, False))
     assert 0 < len(forged) < report.packets / 2 < dropped.packets
     assert len({packet[TCP].sport for packet in honest}) == report.requests + 1, "and one before the attack: of a client that had to send its SYN again, only that one arrives"
+    assert int(lab["igw-shop"].run("conntrack", "-C").out) < report.packets / 2, "what is dropped has no place in the connection table"
     told = lab.explain("crowd", public_address(lab, "web"), port=HTTP)
     assert told.cause_origin.startswith("Shield Standard (SYN flood"), "under mitigation a stranger's first SYN is dropped, and by whom is told"
     assert told.agrees

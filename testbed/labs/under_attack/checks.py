@@ -19,8 +19,8 @@ def address_of_shop(lab: CheckedLab) -> IPv4Address:
 
 def attack(lab: CheckedLab, kind: Kind, packets: int, seconds: float, learn_s: float = 0.0) -> Report:
     """An attack of crowd's on the shop, while client is its honest customer; one that nobody can even begin is all lost."""
-    url = {"host": SHOP, "path": "/"} if kind is Kind.HTTP_FLOOD else {}
-    wanted = Attack(kind=kind, address=address_of_shop(lab), port=HTTP, attackers=("crowd",), client="client", packets=packets, seconds=seconds, learn_s=learn_s, **url)
+    path = "/" if kind is Kind.HTTP_FLOOD else ""
+    wanted = Attack(kind=kind, address=address_of_shop(lab), port=HTTP, attackers=("crowd",), client="client", packets=packets, seconds=seconds, learn_s=learn_s, host=SHOP, path=path)
     try:
         return run(lab, wanted)
     except OSError as error:
