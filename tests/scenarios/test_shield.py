@@ -3,6 +3,7 @@
 Attacks are of some thousand packets in a second or two, inside the lab.
 """
 
+import re
 import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -10,6 +11,7 @@ from dataclasses import replace
 from ipaddress import IPv4Address
 
 import pytest
+from scapy.layers.dns import DNS, DNSQR
 from scapy.layers.inet import IP, TCP, UDP
 
 from testbed.lab import Lab
@@ -108,6 +110,31 @@ def test_what_no_host_sends_never_arrives(lab):
         for packet in (IP(src="172.16.0.9", dst=edge) / UDP(sport=4444, dport=9001) / b"forged", IP(src=crowd, dst=edge) / UDP(sport=123, dport=9001) / b"reflected", IP(src=crowd, dst=edge) / UDP(sport=4444, dport=9001) / b"good"):
             send_raw(lab, "crowd", packet)
         assert sink.recv(100) == b"good"
+
+
+def counted(lab, node, cause):
+    """Packets that Shield's rules of a cause have dropped at a node."""
+    listing = lab[node].run("nft", "-t", "list", "table", "ip", "shield").out
+    return sum(int(packets) for packets, comment in re.findall(r'counter packets (\d+) bytes \d+ drop comment "([^"]+)"', listing) if cause in comment)
+
+
+def test_route_53_hears_questions_and_no_answers(lab):
+    server = str(lab.resolved.route53_servers[0].address)
+    before = counted(lab, "edge-lhr", "a DNS answer")
+    send_raw(lab, "crowd", IP(src=str(lab["crowd"].address), dst=server) / UDP(sport=4444, dport=53) / DNS(qr=1, qd=DNSQR(qname="shop.example.com")))
+    assert lab["crowd"].dig("origin.shop.example.com", server=server) == ("198.19.12.50",)
+    assert counted(lab, "edge-lhr", "a DNS answer") == before + 1
+
+
+def test_one_source_that_begins_connections_without_end_is_cut_to_its_rate_at_the_edge(lab):
+    edge, crowd = lab["edge-lhr"].address, lab["crowd"].address
+    syn = bytes(IP(src=str(crowd), dst=str(edge)) / TCP(sport=4445, dport=HTTP, flags="S"))
+    before = counted(lab, "edge-lhr", "from one source")
+    with lab["crowd"].socket(kind=socket.SOCK_RAW, protocol=socket.IPPROTO_RAW) as sock:
+        for _ in range(1500):
+            sock.sendto(syn, (str(edge), 0))
+    assert lab["client"].tcp(edge, HTTP, timeout_s=3).passed, "others are not concerned"
+    assert counted(lab, "edge-lhr", "from one source") > before
 
 
 def test_an_http_flood_is_cut_to_size_by_a_rule_that_knows_what_is_usual(lab):
