@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 MOST_PACKETS, MOST_SECONDS = 200_000, 60
 HTTP, HTTPS = 80, 443
 LEARN_S = 3.0
-KINDS = {"syn-flood": 5000, "udp-reflection": 5000, "http-flood": 1000}
+KINDS = {"syn-flood": 10_000, "udp-reflection": 5000, "http-flood": 1000}
 """What floods, and with how many packets or requests by default."""
 NOTE = "NOT an AWS setting: there nobody can switch Shield Standard off"
 
@@ -30,7 +30,7 @@ NOTE = "NOT an AWS setting: there nobody can switch Shield Standard off"
 @click.argument("target", metavar="TARGET|URL")
 @click.option("--kind", type=click.Choice(tuple(KINDS)), default="syn-flood", show_default=True, help="What floods the target.")
 @click.option("--port", type=click.IntRange(1, 65535), help="80 by default, 443 for https.")
-@click.option("--packets", type=click.IntRange(1, MOST_PACKETS), help="Packets, or requests of an HTTP flood, in all; 5000 or 1000 by default.")
+@click.option("--packets", type=click.IntRange(1, MOST_PACKETS), help="Packets, or requests of an HTTP flood, in all; 10000, 5000 or 1000 by default.")
 @click.option("--seconds", type=click.FloatRange(0.5, MOST_SECONDS), default=5.0, show_default=True, help="Over how long they are spread.")
 @click.option("--from", "attackers", metavar="NODE", multiple=True, help="Who attacks; may be given several times. The last user by default.")
 @click.option("--client", metavar="NODE", help="Whose honest requests are counted; the first user that does not attack by default.")

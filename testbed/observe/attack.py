@@ -14,6 +14,7 @@ from __future__ import annotations
 import enum
 import http.client
 import itertools
+import math
 import random
 import socket
 import ssl
@@ -142,10 +143,13 @@ class _Clients:
 
     def __init__(self, lab: LabView, attack: Attack) -> None:
         self._lab, self._attack = lab, attack
+        self._first_answered = math.inf
 
     def learn(self) -> bool:
-        """Requests before the attack; whether any was answered."""
+        """Requests before the attack; whether any was answered. On a busy machine they come late, so the time is that from the first answer on: the flood is to find a baseline."""
         survived, _ = self._ask(max(1, round(self._attack.learn_s * REQUESTS_PER_SECOND)), self._attack.learn_s)
+        if survived:
+            time.sleep(max(0.0, self._first_answered + self._attack.learn_s - time.monotonic()))
         return survived > 0
 
     def during(self) -> tuple[int, int]:
@@ -162,7 +166,9 @@ class _Clients:
     def _one(self, sock: socket.socket, at: float) -> bool:
         time.sleep(max(0.0, at - time.monotonic()))
         try:
-            return 0 <= _request(sock, self._attack) < 400
+            survived = 0 <= _request(sock, self._attack) < 400
+            self._first_answered = min(self._first_answered, time.monotonic())
+            return survived
         except (OSError, http.client.HTTPException):
             return False
         finally:
