@@ -22,7 +22,7 @@ from ipaddress import IPv4Interface, IPv4Network
 from services.common.config import HealthCheck, encode
 from services.global_accelerator.config import SLOTS, Config, Endpoint, Listener, Way, spread
 from services.global_accelerator.config import EndpointGroup as GroupConfig
-from testbed.compile import accelerator_link, accelerator_speaker
+from testbed.compile import accelerator_link, accelerator_speaker, shield_protection, shield_standard
 from testbed.compile.fragment import Fragment, NodePart, join
 from testbed.compile.instance import service_name as instance_service_name
 from testbed.compile.per_topology import per_topology
@@ -65,7 +65,8 @@ def lower(edge: AcceleratorEdge, resolved: Resolved) -> Fragment:
         tables=(_table(edge, resolved),),
     )
     links = (accelerator_link.to_city(edge, resolved), *(accelerator_link.to_exit(edge, exit, resolved) for exit in resolved.accelerator_exits))
-    return join(Fragment(nodes=(part,), services=(*accelerator_speaker.lower(edge, resolved), *_services(edge, resolved))), *links)
+    shield = shield_standard.at_gateway(edge.node, accelerator_link.CITY_DEVICE, shield_protection.protected_accelerators(resolved), resolved)
+    return join(Fragment(nodes=(part, shield), services=(*accelerator_speaker.lower(edge, resolved), *_services(edge, resolved))), *links)
 
 
 def sysctls(resolved: Resolved) -> tuple[tuple[str, str], ...]:

@@ -21,8 +21,11 @@ def rate_rule(resource: str, resolved: Resolved) -> LearntRateRule | None:
 
 
 def addresses(protection: ShieldProtection, resolved: Resolved) -> tuple[IPv4Address, ...]:
-    """The public addresses in VPCs that a protection covers: an Elastic IP address's, or all of a balancer's; sorted."""
+    """The public addresses that a protection covers: an Elastic IP address's, all of a balancer's, or an accelerator's; sorted."""
     named = protection.resource_arn
+    accelerated = next((accelerator.addresses for accelerator in resolved.accelerators if accelerator.id == named), None)
+    if accelerated is not None:
+        return tuple(sorted(accelerated))
     mapped = ((interface, each) for interface in resolved.interfaces for each in interface.mapped)
     return tuple(sorted({each.public_address for interface, each in mapped if each.public_address is not None and named in (interface.owner, each.public_origin)}))
 
@@ -31,3 +34,9 @@ def protected(vpc: str, resolved: Resolved) -> tuple[IPv4Address, ...]:
     """The public addresses of one VPC with Shield Advanced, sorted."""
     covered = {address for protection in resolved.topology.of(ShieldProtection) for address in addresses(protection, resolved)}
     return tuple(sorted(each.public_address for interface in resolved.interfaces_in(vpc) for each in interface.mapped if each.public_address in covered and each.public_address is not None))
+
+
+def protected_accelerators(resolved: Resolved) -> tuple[IPv4Address, ...]:
+    """The static addresses of accelerators with Shield Advanced, sorted."""
+    named = {protection.resource_arn for protection in resolved.topology.of(ShieldProtection)}
+    return tuple(sorted(address for accelerator in resolved.accelerators if accelerator.id in named for address in accelerator.addresses))

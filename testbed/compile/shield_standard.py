@@ -1,9 +1,10 @@
-"""Shield Standard as nftables: one table `shield` at each edge location and at each internet gateway, and SYN cookies at the edge. The fabric knows nothing of it.
+"""Shield Standard as nftables: one table `shield` at each edge location and at each internet gateway, and SYN cookies at the edge (CloudFront's and Route 53's: "only", documented). The fabric knows nothing of it.
 
     edge location          before everything, without connection tracking, as AWS's proxy has none:
                            forged source, TCP flags, reflected UDP, DNS answers ─▶ drop ;  SYNs or queries of one source beyond its rate ─▶ drop
                            every connection begins with a SYN cookie: a SYN leaves nothing behind that could run out
-    internet gateway       for what begins a flow only; before any flow is noted, so what is dropped takes no place in the connection table
+    internet gateway, and Global Accelerator's edge locations
+                           for what begins a flow only; before any flow is noted, so what is dropped takes no place in the connection table
       SYN ─▶ more than its resource can take? ─ no ─▶ pass ;  yes: the resource is under mitigation for a while
              under mitigation: a source that has proved itself ─▶ pass, at its rate ;  the same SYN a second time ─▶ the source has proved itself ;  else ─▶ drop
 

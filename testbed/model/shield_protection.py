@@ -1,14 +1,14 @@
 """Shield Advanced: a protection for one resource. The subscription is taken for granted where there is a protection.
 
-    Elastic IP address (and so an instance or an NLB), ALB    mitigation begins at half of what the resource is taken to bear
-    ALB, CloudFront                                           automatic application-layer mitigation: a rate rule learnt from the baseline, which blocks or counts
-    Route 53 hosted zone                                      nothing beyond Standard that a packet would show
+    Elastic IP address (an instance, an NLB), ALB, accelerator    mitigation begins at half of what the resource is taken to bear
+    ALB, CloudFront                                               automatic application-layer mitigation: a rate rule learnt from the baseline, which blocks or counts
+    Route 53 hosted zone                                          nothing beyond Standard that a packet would show
 
 Health-based detection: AWS lowers its thresholds while a Route 53 health check that is associated with the protection fails. `health_based_detection` ties that to what the
 resource itself sees: the share of its answers that are 5xx (AWS's own property is HealthCheckArns; this model has no Route 53 health checks to name).
 Source: CloudFormation, "AWS::Shield::Protection"; AWS Shield developer guide, "AWS Shield Advanced protections by resource type", "Detection logic for infrastructure layer threats" (half),
 "Automating application layer DDoS mitigation", "Health-based detection using health checks", "Requesting a credit" (documented).
-NOT MODELLED: the response team, protection groups, events and metrics, Global Accelerator and Classic Load Balancers as resources, the Elastic IP address's network ACL at AWS's border.
+NOT MODELLED: the response team, protection groups, events and metrics, Classic Load Balancers as resources, the Elastic IP address's network ACL at AWS's border.
 """
 
 from __future__ import annotations

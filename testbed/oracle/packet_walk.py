@@ -374,6 +374,8 @@ class PacketWalk(HybridWalk, InspectedWalk, AcceleratedWalk):
     def _internet(self, packet: Packet) -> Arrival | None:
         self._left = None
         if packet.destination in self._places.accelerators.by_address:
+            if refused := self._places.shield.refusal_at_gateway(packet):
+                return self._drop("Global Accelerator", Stage.SHIELD, packet, refused)
             return self._to_accelerator(packet)
         if (exit := self._places.accelerators.by_own_address.get(packet.destination)) is not None:
             return self._back_from_public_address(exit, packet)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from testbed.model.accelerator import Accelerator
 from testbed.model.distribution import Distribution
 from testbed.model.elastic_ip import ElasticIp
 from testbed.model.hosted_zone import HostedZone
@@ -16,7 +17,7 @@ from testbed.model.values import Fault, did_you_mean
 from testbed.resolve.interfaces import Wanted
 from testbed.resolve.references import References
 
-PROTECTED = "an Elastic IP address, an Application Load Balancer, a distribution or a public hosted zone"
+PROTECTED = "an Elastic IP address, an accelerator, an Application Load Balancer, a distribution or a public hosted zone"
 
 
 def faults(references: References, _: tuple[Wanted, ...]) -> Iterator[Fault]:
@@ -27,13 +28,13 @@ def faults(references: References, _: tuple[Wanted, ...]) -> Iterator[Fault]:
         name = protection.resource_arn
         found = references.named(name)
         if found is None:
-            known = [each.id for kind in (ElasticIp, LoadBalancer, Distribution, HostedZone) for each in topology.of(kind)]
+            known = [each.id for kind in (Accelerator, ElasticIp, LoadBalancer, Distribution, HostedZone) for each in topology.of(kind)]
             yield Fault(resource=protection.id, problem=f"resource_arn {name!r} does not exist", remedy=did_you_mean(name, known))
             continue
         if isinstance(found, LoadBalancer) and found.type != APPLICATION:
             remedy = "protect the Elastic IP addresses of its subnet mappings" if found.type == "network" else f"protect {PROTECTED}"
             yield Fault(resource=protection.id, problem=f"{name} is a {found.type} load balancer, which Shield Advanced does not take", remedy=remedy)
-        elif not isinstance(found, (ElasticIp, LoadBalancer, Distribution, HostedZone)):
+        elif not isinstance(found, (Accelerator, ElasticIp, LoadBalancer, Distribution, HostedZone)):
             yield Fault(resource=protection.id, problem=f"{name} is nothing that Shield Advanced protects", remedy=f"protect {PROTECTED}")
         elif (protection.application_layer_automatic_response or protection.health_based_detection) and not isinstance(found, (LoadBalancer, Distribution)):
             yield Fault(resource=protection.id, problem=f"application-layer mitigation of {name}, which does not speak HTTP", remedy="leave it out, or protect a distribution or an Application Load Balancer")

@@ -8,9 +8,10 @@ from services.alb.config import Config as AlbConfig
 from services.cloudfront.config import Config as EdgeConfig
 from services.common.config import LearntRateRule, decode
 from testbed.compile import compile_plan
-from testbed.model import Internet, ShieldProtection
+from testbed.model import Accelerator, Internet, ShieldProtection
 from testbed.plan import NodeKind, Plan
 from testbed.resolve import resolve
+from topologies.global_accelerator import global_accelerator
 from topologies.load_balancers import load_balancers
 from topologies.shield import shield
 
@@ -83,3 +84,16 @@ def test_a_balancers_nodes_are_told_of_theirs_and_all_its_addresses_are_covered(
     public = {str(interface.public_address) for interface in resolved.interfaces_of("alb-paths")}
     gateway = next(node.name for node in plan.nodes if node.kind is NodeKind.INTERNET_GATEWAY)
     assert {element for each in table(plan, gateway).sets if each.name == "advanced" for element in each.elements} == public
+
+
+def test_an_accelerator_is_protected_where_its_addresses_are():
+    topology = global_accelerator()
+    accelerator = topology.of(Accelerator)[0]
+    resolved = resolve(replace(topology, resources=(*topology.resources, ShieldProtection(id="protect-ga", resource_arn=accelerator.id))))
+    plan = compile_plan(resolved)
+    edges = [node.name for node in plan.nodes if node.kind is NodeKind.EDGE_LOCATION and node.name.startswith("ga-edge")]
+    assert edges
+    addresses = next(each.addresses for each in resolved.accelerators if each.id == accelerator.id)
+    for name in edges:
+        (advanced,) = (each for each in table(plan, name).sets if each.name == "advanced")
+        assert set(advanced.elements) == set(map(str, addresses))
