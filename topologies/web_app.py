@@ -3,12 +3,13 @@
     client (London)  ─┐                 ┌─ public-a    alb, nat-a ──┐
     client-frankfurt ─┤ DNS, nearest    │  public-b    alb, nat-b   │ sg-alb
     client-newyork   ─┘ edge location ──┤                           ▼
-                        (LHR FRA JFK)   ├─ private-a   web-a ───────┐ sg-web
+                        (LHR FRA JFK)   ├─ private-a   web-a ───────┐ sg-web, asg-web
                                   igw ──┤  private-b   web-b        │
                                         │                           ▼
                                         └─ database-a/b  shop-db      sg-db
 
-Try: ``testbed up web_app``, then ``testbed request https://shop.example.com/products`` twice.
+Try: ``testbed up web_app``, then ``testbed request https://shop.example.com/products`` twice;
+``testbed fail web-a``, then ``testbed scaling``.
 """
 
 from testbed.mn import mininet_topos
@@ -105,9 +106,19 @@ def web_app() -> Topology:
             default_actions=(Forward(target_group_arn="tg-web"),),
         ),
         Listener(id="listener-http", load_balancer_arn="alb-shop", port=HTTP, protocol="HTTP", default_actions=(Redirect(status_code=301, protocol="HTTPS", port="443"),)),
-        TargetGroup(id="tg-web", vpc_id="vpc-shop", port=HTTP, targets=("web-a", "web-b"), health_check_path="/health"),
-        Instance(id="web-a", subnet_id="private-a", security_group_ids=("sg-web",), user_data=WebApplication(port=HTTP, database_id="shop-db")),
-        Instance(id="web-b", subnet_id="private-b", security_group_ids=("sg-web",), user_data=WebApplication(port=HTTP, database_id="shop-db")),
+        TargetGroup(id="tg-web", vpc_id="vpc-shop", port=HTTP, health_check_path="/health"),
+        LaunchTemplate(id="lt-web", name="web", security_group_ids=("sg-web",), user_data=WebApplication(port=HTTP, database_id="shop-db")),
+        AutoScalingGroup(  # begins with web-a and web-b
+            id="asg-web",
+            launch_template_id="lt-web",
+            vpc_zone_identifier=("private-a", "private-b"),
+            min_size=2,
+            max_size=6,
+            target_group_arns=("tg-web",),
+            health_check_type="ELB",
+            health_check_grace_period=300,
+        ),
+        ScalingPolicy(id="policy-requests", auto_scaling_group_name="asg-web", resource_label="tg-web", target_value=1000),
         DBInstance(id="shop-db", db_name="shop", master_username="shop", master_user_password="correct-horse", db_subnet_group=("database-a", "database-b"), vpc_security_groups=("sg-db",)),
     )
 

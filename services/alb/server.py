@@ -77,7 +77,7 @@ class Node:
         self._validation: Validation | None = None
         self._address: IPv4Address | None = None
         self._checked = False
-        self._zone_file = ""
+        self.zone_file = ""
         self._zone_told: bool | None = None
 
     async def configure(self, config: Config) -> None:
@@ -95,7 +95,7 @@ class Node:
             unused = self._groups.pop(gone)
             self._take_away(unused.targets)
             self._drain(unused, unused.targets)
-        self._zone_file = config.zone_health_file
+        self.zone_file = config.zone_health_file
         self._tell_zone()
         if self._crew is not None:
             self._crew.configure(encode(config), {f"{each.config.id} {running.place}": running.cell for each in self._groups.values() for running in each.targets})
@@ -292,8 +292,8 @@ class Node:
     def _tell_zone(self) -> None:
         """Tell DNS how this node's zone is, once every target was asked: healthy if all its groups have enough healthy targets ("Target group health"; of several groups: assumed)."""
         well = all(group.is_in_dns for group in self._groups.values())
-        if self._checked and self._zone_file and well is not self._zone_told:
-            zone_health.tell(self._zone_file, well)
+        if self._checked and self.zone_file and well is not self._zone_told:
+            zone_health.tell(self.zone_file, well)
             self._zone_told = well
 
     def _tell_state(self, group: RunningGroup, running: RunningTarget, state: str, reason: str) -> None:
@@ -388,6 +388,7 @@ async def serve(config: Config, runtime: Runtime) -> None:
         try:
             await node.configure(config)
             tasks.create_task(node.keep_reweighing())
+            tasks.create_task(zone_health.keep_saying(lambda: node.zone_file, zone_health.silence_s(runtime.scaled) / zone_health.BEATS))
             runtime.reload = reload
             await node.first_round()
             runtime.ready()

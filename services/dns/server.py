@@ -18,7 +18,7 @@ from collections.abc import Callable
 
 from services.common.config import ConfigError, Listen, Transport
 from services.common.runtime import BACKLOG, Runtime
-from services.common.zone_health import is_healthy
+from services.common.zone_health import is_healthy, silence_s
 from services.dns.config import Config, Resolver
 from services.dns.failover import LOOK_S, health_files, in_force
 from services.dns.location import LocationTable
@@ -70,7 +70,7 @@ class _Daemon:
 
     async def take(self, config: Config) -> None:
         """Put `config` in force, with balancers' zones as they are now."""
-        health = {file: is_healthy(file) for file in health_files(config)}
+        health = {file: self._is_healthy(file) for file in health_files(config)}
         await self.apply(in_force(config, health.__getitem__))
         self._told, self._health = config, health
 
@@ -78,8 +78,11 @@ class _Daemon:
         """Follow the health of balancers' zones, until cancelled."""
         while True:
             await asyncio.sleep(LOOK_S)
-            if self._health and {file: is_healthy(file) for file in self._health} != self._health:
+            if self._health and {file: self._is_healthy(file) for file in self._health} != self._health:
                 await self.reload(self._told)
+
+    def _is_healthy(self, file: str) -> bool:
+        return is_healthy(file, silence_s(self._runtime.scaled))
 
     async def apply(self, config: Config) -> None:
         services = self._make(config)

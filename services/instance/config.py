@@ -21,11 +21,11 @@ class Database:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Config:
-    """The application on one instance; `availability_zone` and `name` appear in its answers, so that one sees who answered."""
+    """The application on one instance; `availability_zone` and `name` appear in its answers, so that one sees who answered. Without a `database` it has no catalogue and no carts."""
 
     name: str
     listen: Listen
-    database: Database
+    database: Database | None = None
     resolvers: tuple[IPv4Address, ...]
     availability_zone: str = ""
     proxy_protocol: bool = False

@@ -6,7 +6,7 @@
     GET, PUT, DELETE     /products/{id}      one product, with an ETag
     GET, POST            /cart/{user}        private, never cached
 
-Every answer has `X-Served-By`, every request one `APP_REQUEST` event with its statements. Errors are JSON, ``{"error": reason}``: 400 for a body that
+Without a database the catalogue and the carts are not there (404). Every answer has `X-Served-By`, every request one `APP_REQUEST` event with its statements. Errors are JSON, ``{"error": reason}``: 400 for a body that
 is none of ours, 404, 412 for an If-Match that is past, 503 with Retry-After while the database cannot be reached.
 """
 
@@ -48,7 +48,7 @@ Action = Callable[[web.Request, list[Executed]], Awaitable[web.Response]]
 
 async def serve(config: Config, runtime: Runtime) -> None:
     """Serve until cancelled. Ready once the port listens and the schema is there; until then /health answers and the rest says 503."""
-    connections = Connections(config.database, StubResolver(config.resolvers), config.name)
+    connections = None if config.database is None else Connections(config.database, StubResolver(config.resolvers), config.name)
     runner = web.AppRunner(
         Shop(config, runtime, connections).application(), access_log=None, keepalive_timeout=KEEPALIVE_TIMEOUT_S, shutdown_timeout=SHUTDOWN_TIMEOUT_S
     )
@@ -60,18 +60,20 @@ async def serve(config: Config, runtime: Runtime) -> None:
             await asyncio.get_running_loop().create_server(lambda: Proxied(application), sock=runtime.socket_for(config.listen), backlog=BACKLOG)
         else:
             await web.SockSite(runner, runtime.socket_for(config.listen), backlog=BACKLOG).start()
-        await connections.wait_until_there()
+        if connections is not None:
+            await connections.wait_until_there()
         runtime.ready()
         await asyncio.Event().wait()
     finally:
         await runner.cleanup()
-        connections.close()
+        if connections is not None:
+            connections.close()
 
 
 class Shop:
     """The endpoints. Holds no state of its own: all of it is in the database."""
 
-    def __init__(self, config: Config, runtime: Runtime, connections: Connections) -> None:
+    def __init__(self, config: Config, runtime: Runtime, connections: Connections | None) -> None:
         self._config = config
         self._runtime = runtime
         self._connections = connections
@@ -109,12 +111,12 @@ class Shop:
         return web.Response(text=page, content_type="text/html", headers={"Cache-Control": NOT_CACHEABLE})
 
     async def list_products(self, request: web.Request, executed: list[Executed]) -> web.Response:
-        rows = await self._connections.execute(catalogue.LIST_PRODUCTS, executed=executed)
+        rows = await self._execute(catalogue.LIST_PRODUCTS, executed=executed)
         return _json(200, [catalogue.product(row) for row in rows], {"Cache-Control": CACHEABLE})
 
     async def create_product(self, request: web.Request, executed: list[Executed]) -> web.Response:
         new = catalogue.parse(await request.read(), NewProduct)
-        (row,) = await self._connections.execute(catalogue.INSERT_PRODUCT, new.name, new.price_cents, executed=executed)
+        (row,) = await self._execute(catalogue.INSERT_PRODUCT, new.name, new.price_cents, executed=executed)
         return _json(201, catalogue.product(row), {"Location": f"/products/{row['id']}", "ETag": catalogue.etag(row), "Cache-Control": NOT_CACHEABLE})
 
     async def get_product(self, request: web.Request, executed: list[Executed]) -> web.Response:
@@ -127,30 +129,35 @@ class Shop:
     async def replace_product(self, request: web.Request, executed: list[Executed]) -> web.Response:
         new = catalogue.parse(await request.read(), NewProduct)
         versions = catalogue.versions(request.headers.get("If-Match"), _id(request))
-        rows = await self._connections.execute(catalogue.UPDATE_PRODUCT, _id(request), versions, new.name, new.price_cents, executed=executed)
+        rows = await self._execute(catalogue.UPDATE_PRODUCT, _id(request), versions, new.name, new.price_cents, executed=executed)
         if not rows:
             return await self._untouched(request, executed)
         return _json(200, catalogue.product(rows[0]), {"ETag": catalogue.etag(rows[0]), "Cache-Control": NOT_CACHEABLE})
 
     async def delete_product(self, request: web.Request, executed: list[Executed]) -> web.Response:
         versions = catalogue.versions(request.headers.get("If-Match"), _id(request))
-        rows = await self._connections.execute(catalogue.DELETE_PRODUCT, _id(request), versions, executed=executed)
+        rows = await self._execute(catalogue.DELETE_PRODUCT, _id(request), versions, executed=executed)
         return web.Response(status=204, headers={"Cache-Control": NOT_CACHEABLE}) if rows else await self._untouched(request, executed)
 
     async def get_cart(self, request: web.Request, executed: list[Executed]) -> web.Response:
         user = request.match_info["user"]
-        rows = await self._connections.execute(catalogue.GET_CART, user, executed=executed)
+        rows = await self._execute(catalogue.GET_CART, user, executed=executed)
         return _json(200, catalogue.cart(user, rows), {"Cache-Control": PRIVATE})
 
     async def add_to_cart(self, request: web.Request, executed: list[Executed]) -> web.Response:
         item = catalogue.parse(await request.read(), NewCartItem)
-        added = await self._connections.execute(catalogue.ADD_TO_CART, request.match_info["user"], item.product_id, item.quantity, executed=executed)
+        added = await self._execute(catalogue.ADD_TO_CART, request.match_info["user"], item.product_id, item.quantity, executed=executed)
         if not added:
             return _error(400, f"no product {item.product_id} - at `$.product_id`")
         return await self.get_cart(request, executed)
 
+    async def _execute(self, statement: str, *arguments: object, executed: list[Executed]) -> list[Any]:
+        if self._connections is None:
+            raise Refused(404, "there is no catalogue here: this application has no database")
+        return await self._connections.execute(statement, *arguments, executed=executed)
+
     async def _row(self, request: web.Request, executed: list[Executed]) -> Any:
-        rows = await self._connections.execute(catalogue.GET_PRODUCT, _id(request), executed=executed)
+        rows = await self._execute(catalogue.GET_PRODUCT, _id(request), executed=executed)
         if not rows:
             raise Refused(404, f"no product {_id(request)}")
         return rows[0]

@@ -58,6 +58,11 @@ class Node:
         self._zone_told: bool | None = None
         self._take(config)
 
+    @property
+    def zone_file(self) -> str:
+        """Where DNS is told of this node's zone; empty: nowhere."""
+        return self._config.zone_health_file
+
     async def start(self) -> None:
         """Write the maps, then begin to check."""
         await self._write()
@@ -185,6 +190,7 @@ async def serve(config: Config, runtime: Runtime) -> None:
     async with asyncio.TaskGroup() as tasks:
         node = Node(config, runtime, tasks)
         await node.start()
+        tasks.create_task(zone_health.keep_saying(lambda: node.zone_file, zone_health.silence_s(runtime.scaled) / zone_health.BEATS))
         runtime.reload = node.configure
         runtime.ready()
         try:

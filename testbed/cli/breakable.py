@@ -13,6 +13,8 @@ if TYPE_CHECKING:
 
     from testbed.plan import Plan
 
+AVAILABILITY_ZONE = "az"
+
 
 def named(plan: Plan, what: str) -> str:
     """`what`, if the plan has something of this name. Raises BadSource with the nearest names."""
@@ -23,6 +25,19 @@ def named(plan: Plan, what: str) -> str:
         return what
     near = difflib.get_close_matches(what, there, n=3, cutoff=0.4)
     raise BadSource(f"nothing in {plan.name} is called {what!r}", f"did you mean {' or '.join(near)}?" if near else "name a node, a service, NODE--NODE or NODE/INTERFACE")
+
+
+def chosen(plan: Plan, words: tuple[str, ...]) -> str:
+    """What the words name: one name, or ``az`` and a zone's. Raises BadSource."""
+    from testbed.engine.failure import zones
+
+    if words[0] == AVAILABILITY_ZONE and len(words) == 2:
+        if words[1] not in zones(plan):
+            raise BadSource(f"{words[1]} is no Availability Zone of {plan.name}", f"there are: {', '.join(zones(plan)) or 'none'}")
+        return words[1]
+    if len(words) > 1:
+        raise BadSource(f"{len(words)} names", "name one thing at a time")
+    return named(plan, words[0])
 
 
 def breakable(context: click.Context, _parameter: click.Parameter, incomplete: str) -> list[str]:

@@ -6,29 +6,29 @@ import re
 
 import click
 
-from testbed.cli.breakable import breakable, named
+from testbed.cli.breakable import breakable, chosen
 from testbed.cli.exits import BadSource
 from testbed.cli.running import attached, json_option, lab_option
 
 AMOUNT = re.compile(r"([0-9]+(?:\.[0-9]+)?)(%|ms)")
 UNITS = {"loss": "%", "delay": "ms", "jitter": "ms"}
-ZONE = "az"
 
 
 @click.command("fail")
 @lab_option
-@click.argument("what", nargs=-1, required=True, metavar="LINK|NODE|SERVICE", shell_complete=breakable)
+@click.argument("what", nargs=-1, required=True, metavar="LINK|NODE|SERVICE|az ZONE", shell_complete=breakable)
 @click.option("--mode", default="cut", show_default=True, metavar="cut|blackhole|'loss 5%'|'delay 80ms'|'delay 80ms jitter 20ms'", help="How it fails.")
 @json_option
 def command(lab_name: str | None, what: tuple[str, ...], mode: str, as_json: bool) -> None:
-    """Break a link, a node or a service of a running lab, until it is healed.
+    """Break a link, a node, a service or a whole Availability Zone of a running lab, until it is healed.
 
     A LINK is NODE--NODE, NODE/INTERFACE, or the id of what it is for (an attachment, a connection). A node fails with all its links and services;
-    a service is killed, and stays away. What is broken again breaks in the new way; `apply` heals nothing; `ps` shows what fails.
+    a service is killed, and stays away. A zone fails with everything in it: instances, nodes of load balancers, NAT gateways, databases, endpoints. What is broken again breaks in the new way; `apply` heals nothing; `ps` shows what fails.
 
     \b
     testbed fail router-office                      the router dies
     testbed fail tgw-att-a                          cut: both ends lose their carrier
+    testbed fail az eu-west-1a                      the whole zone
     testbed fail dx-1 --mode blackhole              the carrier stays, every packet is lost
     testbed fail city-dublin--city-paris --mode 'loss 5%'
     testbed fail city-dublin--city-paris --mode 'delay 80ms jitter 20ms'
@@ -37,13 +37,9 @@ def command(lab_name: str | None, what: tuple[str, ...], mode: str, as_json: boo
     """
     from testbed.cli.output import console, print_json
 
-    if what[0] == ZONE and len(what) == 2:
-        raise BadSource("an Availability Zone cannot fail yet", "name its nodes: testbed ps and testbed graph show them")  # NOT MODELLED: zones as failing units come with the traffic layer
-    if len(what) > 1:
-        raise BadSource(f"{len(what)} names", "name one thing at a time")
     kind, amounts = _mode(mode)
     lab = attached(lab_name)
-    failure = lab.fail(named(lab.plan, what[0]), kind, loss_percent=amounts.get("loss", 0.0), delay_ms=amounts.get("delay", 0.0), jitter_ms=amounts.get("jitter", 0.0))
+    failure = lab.fail(chosen(lab.plan, what), kind, loss_percent=amounts.get("loss", 0.0), delay_ms=amounts.get("delay", 0.0), jitter_ms=amounts.get("jitter", 0.0))
     if as_json:
         print_json(failure)
         return

@@ -71,18 +71,22 @@ def service_name(instance: Instance) -> str:
 
 
 def _service(instance: Instance, application: WebApplication, primary: ResolvedInterface, resolved: Resolved) -> ServiceSpec:
-    database = next(d for d in resolved.topology.of(DBInstance) if d.id == application.database_id)
-    endpoint = next(d.endpoint for d in resolved.databases if d.id == application.database_id)
+    database = next((d for d in resolved.topology.of(DBInstance) if d.id == application.database_id), None)
     vpc = fabric.vpc_of(resolved, primary.vpc)
     config = Config(
         name=instance.id,
         listen=Listen(address=ANY_ADDRESS, port=application.port),
-        database=Database(host=endpoint, port=database.port, name=database.db_name, user=database.master_username, password=database.master_user_password),
+        database=None if database is None else _database(database, resolved),
         resolvers=resolver_addresses_of(vpc)[:1],
         availability_zone=primary.availability_zone,
         proxy_protocol=application.proxy_protocol_v2,
     )
-    waits = [database_service_name(database)]
+    waits = [] if database is None else [database_service_name(database)]
     if vpc.vpc.enable_dns_support:
         waits.append(vpc_resolver_service_name(region_of_interface(resolved, primary)))
     return ServiceSpec(name=service_name(instance), kind=KIND, node=primary.node, config=encode(config), after=tuple(sorted(waits)), origin=instance.id)
+
+
+def _database(database: DBInstance, resolved: Resolved) -> Database:
+    endpoint = next(d.endpoint for d in resolved.databases if d.id == database.id)
+    return Database(host=endpoint, port=database.port, name=database.db_name, user=database.master_username, password=database.master_user_password)

@@ -8,6 +8,7 @@ them, Elastic IPs through the internet gateway that maps them, network interface
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from dataclasses import replace
 from typing import TypeVar
 
 from testbed.compile import (
@@ -132,4 +133,13 @@ LOWERINGS: tuple[Lowering, ...] = (
 def compile_plan(resolved: Resolved) -> Plan:
     """The plan of a resolved topology: pure, and the same whatever the order in which resources were written. Raises PlanError (our bug)."""
     fragments = (fragment for lowering in LOWERINGS for fragment in lowering(resolved))
-    return link(resolved.topology.name, fragments, resolved.topology.time_scale)
+    return _in_zones(link(resolved.topology.name, fragments, resolved.topology.time_scale), resolved)
+
+
+def _in_zones(plan: Plan, resolved: Resolved) -> Plan:
+    """The plan with the Availability Zone of whatever has a network interface.
+
+    NOT MODELLED: what has none of its own in a zone stays when the zone fails (a transit gateway's way into it, say): nothing in the zone is left to use it.
+    """
+    zones = {interface.node: interface.availability_zone for interface in resolved.interfaces}
+    return replace(plan, nodes=tuple(replace(node, zone=zones[node.name]) if node.name in zones else node for node in plan.nodes))

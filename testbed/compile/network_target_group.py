@@ -96,7 +96,7 @@ def _users(group: TargetGroup, resolved: Resolved) -> tuple[Listener, ...]:
 
 def _addresses(group: TargetGroup, target: str, node: ResolvedInterface, resolved: Resolved) -> list[tuple[str, IPv4Address, str | None]]:
     """A target's addresses: its name, the address, and its zone (None: none of the VPC's)."""
-    if group.target_type == IP:
+    if group.target_type == IP and not resolved.interfaces_of(target):  # a task of an ECS service is registered by the address of its interface
         address = IPv4Address(target)
         subnet = next((each.subnet for each in resolved.subnets if each.subnet.vpc_id == group.vpc_id and address in each.subnet.cidr_block), None)
         return [(target, address, None if subnet is None else subnet.availability_zone)]

@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
+from ipaddress import IPv4Address
+
 from services.alb import config as alb
 from services.common.config import HealthCheck
-from testbed.model.target_group import APP_COOKIE, TargetGroup
+from testbed.model.target_group import APP_COOKIE, IP, TargetGroup
 from testbed.resolve.resolved import Resolved
 
 
 def target_group_config(group: TargetGroup, resolved: Resolved, arn: str) -> alb.TargetGroup:
-    """The group with the primary private address of each target, sorted by id."""
-    targets = tuple(
-        alb.Target(id=target, address=interface.address, port=group.port, availability_zone=interface.availability_zone)
-        for target in sorted(group.targets)
-        for interface in resolved.interfaces_of(target)
-        if interface.device == "eth0"
-    )
+    """The group with the primary private address of each instance or task, or with the addresses that are registered themselves, sorted by id."""
+    targets = tuple(each for target in sorted(group.targets) for each in _targets(group, target, resolved))
     check = HealthCheck(
         path=group.health_check_path,
         interval_s=float(group.checks_every_s),
@@ -41,6 +38,15 @@ def target_group_config(group: TargetGroup, resolved: Resolved, arn: str) -> alb
         minimum_healthy_in_dns=group.dns_failover_minimum_healthy_targets_count,
         stickiness=_stickiness(group),
     )
+
+
+def _targets(group: TargetGroup, target: str, resolved: Resolved) -> tuple[alb.Target, ...]:
+    interfaces = resolved.interfaces_of(target)
+    if group.target_type == IP and not interfaces:
+        address = IPv4Address(target)
+        zone = next((each.subnet.availability_zone for each in resolved.subnets if each.subnet.vpc_id == group.vpc_id and address in each.subnet.cidr_block), "")
+        return (alb.Target(id=target, address=address, port=group.port, availability_zone=zone),)
+    return tuple(alb.Target(id=target, address=each.address, port=group.port, availability_zone=each.availability_zone) for each in interfaces if each.device == "eth0")
 
 
 def _stickiness(group: TargetGroup) -> alb.Stickiness | None:

@@ -29,8 +29,8 @@ log = logging.getLogger(__name__)
 CONNTRACK_SIDES = ("--orig-src", "--orig-dst", "--reply-src", "--reply-dst")
 
 
-def apply(net: Any, topo: PlanTopo, old: Plan, new: Plan) -> Summary:
-    """Carry out the difference. Raises OSError or RealiseError naming what the machine refused; what was done until then stays done."""
+def apply(net: Any, topo: PlanTopo, old: Plan, new: Plan, *, patient: bool = True) -> Summary:
+    """Carry out the difference; `patient`: return once every service is ready again. Raises OSError or RealiseError naming what the machine refused; what was done until then stays done."""
     change = diff(old, new)
     specs = {node.name: node for node in new.nodes}
     topo.plan = new
@@ -74,7 +74,7 @@ def apply(net: Any, topo: PlanTopo, old: Plan, new: Plan) -> Summary:
             settle(topo.built[end.node], (end.name,))
             coalesce(topo.built[end.node], (end.name,) if end.coalesces else ())
     _forget_flows(topo, change.flows_ended)
-    _change_services(topo, change)
+    _change_services(topo, change, patient=patient)
     return _summary(change)
 
 
@@ -160,16 +160,18 @@ def _forget_flows(topo: PlanTopo, flows: Iterable[EndedFlows]) -> None:
                 log.warning("conntrack in %s: %s", ended.node, words.decode(errors="replace").strip())
 
 
-def _change_services(topo: PlanTopo, change: Change) -> None:
-    """New services may need what reloaded ones will know (a name), and reloaded ones may need new ones to be ready (a target's first health check)."""
+def _change_services(topo: PlanTopo, change: Change, *, patient: bool) -> None:
+    """New services may need what reloaded ones will know (a name), and reloaded ones may need new ones to be ready (a target's first health check): whoever is not patient lets them meet as they come."""
     added = {service.name for service in change.services_added}
-    held = tuple(service for service in change.services_reloaded if added & set(service.after))
+    held = tuple(service for service in change.services_reloaded if patient and added & set(service.after))
     topo.supervisor.add(change.services_added)
     for service in change.services_restarted:
         topo.supervisor.replace(service, reload=False)
     for service in change.services_reloaded:
         if service not in held:
             topo.supervisor.replace(service, reload=True)
+    if not patient:
+        return
     topo.supervisor.wait_ready()
     for service in held:
         topo.supervisor.replace(service, reload=True)

@@ -7,7 +7,7 @@
     delay       added to that of the link, one way: by the link's userspace wire, else by netem. A veth pair on a kernel without netem cannot be delayed
     kill        a service ends as by kill -9 and stays away
 
-A node fails with all its links and services. What several failures do to one link adds up. A change of the plan heals nothing: see `Failures.around`.
+A node fails with all its links and services, an Availability Zone with all its nodes. What several failures do to one link adds up. A change of the plan heals nothing: see `Failures.around`.
 """
 
 from __future__ import annotations
@@ -56,15 +56,16 @@ HEALTHY = Fault()
 
 
 def affected(plan: Plan, what: str) -> tuple[tuple[Link, ...], tuple[str, ...]]:
-    """The links and services that `what` means: a node (its links, its services), a service, ``NODE--NODE``, ``NODE/INTERFACE``, or the AWS resource that a link is for.
+    """The links and services that `what` means: a node (its links, its services), a zone (all its nodes), a service, ``NODE--NODE``, ``NODE/INTERFACE``, or the AWS resource that a link is for.
 
     Raises RealiseError, with the nearest names, if there is nothing of this name.
     """
     links: tuple[Link, ...] = ()
     services: tuple[str, ...] = ()
-    if any(node.name == what for node in plan.nodes):
-        links = tuple(link for link in plan.links if what in (link.a.node, link.b.node))
-        services = tuple(service.name for service in plan.services if service.node == what)
+    nodes = {node.name for node in plan.nodes if what in (node.name, node.zone)}
+    if nodes:
+        links = tuple(link for link in plan.links if link.a.node in nodes or link.b.node in nodes)
+        services = tuple(service.name for service in plan.services if service.node in nodes)
     elif any(service.name == what for service in plan.services):
         services = (what,)
     else:
@@ -78,8 +79,13 @@ def affected(plan: Plan, what: str) -> tuple[tuple[Link, ...], tuple[str, ...]]:
 
 def names(plan: Plan) -> tuple[str, ...]:
     """Everything that can fail, by name."""
-    found = {node.name for node in plan.nodes} | {service.name for service in plan.services}
+    found = {node.name for node in plan.nodes} | set(zones(plan)) | {service.name for service in plan.services}
     return tuple(sorted(found.union(*(_names(link) for link in plan.links)) if plan.links else sorted(found)))
+
+
+def zones(plan: Plan) -> tuple[str, ...]:
+    """The zones that some node is in, by name."""
+    return tuple(sorted({node.zone for node in plan.nodes} - {""}))
 
 
 def name_of(link: Link) -> str:

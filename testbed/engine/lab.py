@@ -12,6 +12,7 @@ import logging
 import shutil
 import socket
 import subprocess
+import threading
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -36,7 +37,10 @@ OF_ONE_LAB = ("bgp", "config", "etc", "rds", "suricata", "tls", "zone_health")
 
 
 class Lab:
-    """One plan, running. `net` is the live Mininet network; `state` holds logs and captures. A sandbox holds one lab with services at a time."""
+    """One plan, running. `net` is the live Mininet network; `state` holds logs and captures. A sandbox holds one lab with services at a time.
+
+    Whoever changes it by what it is (a plan made from the present one) holds `changing` from the look to the end of the change.
+    """
 
     _running: ClassVar[Lab | None] = None
 
@@ -50,6 +54,7 @@ class Lab:
         self.net: Any = None
         self._topo: PlanTopo | None = None
         self._failures: Failures | None = None
+        self.changing = threading.RLock()
 
     def start(self) -> None:
         """Build and start everything; on failure nothing is left. Raises RealiseError."""
@@ -130,14 +135,15 @@ class Lab:
         """How each service is, by name."""
         return () if self._topo is None else tuple(status_of(service) for service in self._topo.supervisor.status())
 
-    def apply(self, plan: Plan) -> Summary:
-        """Change the running network to `plan`; what does not differ is not touched. Raises RealiseError."""
-        if self._topo is None or self.net is None:
-            raise RealiseError("the lab is not running", "start it first")
-        assert self._failures is not None
-        with self._failures.around(plan):
-            summary = apply(self.net, self._topo, self.plan, plan)
-        self.plan = plan
+    def apply(self, plan: Plan, *, patient: bool = True) -> Summary:
+        """Change the running network to `plan`; what does not differ is not touched. `patient`: wait until all its services are ready. Raises RealiseError."""
+        with self.changing:
+            if self._topo is None or self.net is None:
+                raise RealiseError("the lab is not running", "start it first")
+            assert self._failures is not None
+            with self._failures.around(plan):
+                summary = apply(self.net, self._topo, self.plan, plan, patient=patient)
+            self.plan = plan
         return replace(summary, still_failing=tuple(f"{failure.what}: {failure.words}" for failure in self.failures))
 
     @property
@@ -149,8 +155,10 @@ class Lab:
         """Make a link, a node or a service fail (`engine.failure`) until it is healed. Raises RealiseError."""
         if self._failures is None:
             raise RealiseError("the lab is not running", "start it first")
-        return self._failures.fail(what, FailureMode(mode), loss_percent=loss_percent, delay_ms=delay_ms, jitter_ms=jitter_ms)
+        with self.changing:
+            return self._failures.fail(what, FailureMode(mode), loss_percent=loss_percent, delay_ms=delay_ms, jitter_ms=jitter_ms)
 
     def heal(self, what: str | None = None) -> tuple[Failure, ...]:
         """Heal what fails under this name, or everything. Raises RealiseError."""
-        return () if self._failures is None else self._failures.heal(what)
+        with self.changing:
+            return () if self._failures is None else self._failures.heal(what)

@@ -248,7 +248,7 @@ class Supervisor:
             for service in self._services.values():
                 if service.state != "waiting" or not service.wanted or (service.again_at is not None and service.again_at > now):
                     continue
-                if service.restarts == 0 and any(self._services[need].state != "ready" for need in service.spec.after if need in self._services):
+                if service.restarts == 0 and any(self._services[need].state not in ("ready", "failed") for need in service.spec.after if need in self._services):
                     continue
                 service.again_at = None
                 service.become("starting")

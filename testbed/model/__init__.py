@@ -4,6 +4,7 @@
 """
 
 from testbed.model.accelerator import Accelerator, AcceleratorListener
+from testbed.model.auto_scaling_group import AutoScalingGroup, ScalingPolicy
 from testbed.model.bucket import Bucket
 from testbed.model.connection_tracking import ConnectionTrackingSpecification
 from testbed.model.customer_gateway import CustomerGateway
@@ -14,6 +15,7 @@ from testbed.model.direct_connect_connection import DirectConnectConnection, Dir
 from testbed.model.direct_connect_gateway import DirectConnectGateway, DirectConnectGatewayAssociation
 from testbed.model.distribution import ALL_METHODS, CACHING_DISABLED, CACHING_OPTIMIZED, CacheBehavior, CachePolicy, Distribution, Origin
 from testbed.model.dns_server import ConditionalForwarder, DnsServer
+from testbed.model.ecs_service import EcsService, TaskDefinition
 from testbed.model.elastic_ip import ElasticIp
 from testbed.model.endpoint_group import EndpointConfiguration, EndpointGroup
 from testbed.model.errors import ModelError
@@ -24,6 +26,7 @@ from testbed.model.identity_provider import IdentityProvider, IdentityUser
 from testbed.model.instance import GeneveAppliance, Instance, IpForwarding, SdWanAppliance, StatefulFirewall, WebApplication, WebServer
 from testbed.model.internet import Internet, User
 from testbed.model.internet_gateway import InternetGateway
+from testbed.model.launch_template import LaunchTemplate
 from testbed.model.listener import AuthenticateOidc, FixedResponse, Forward, ForwardConfig, JwtValidation, Listener, ListenerRule, Redirect, RewriteConfig, TargetGroupTuple
 from testbed.model.load_balancer import LoadBalancer, SubnetMapping
 from testbed.model.metadata_options import MetadataOptions
@@ -63,16 +66,16 @@ from testbed.model.vpn_gateway import VpnGateway, VpnGatewayRoutePropagation
 from testbed.model.vpn_tunnel import CustomerDeviceTunnel, VpnTunnelOptions
 
 __all__ = [
-    "ALL_METHODS", "CACHING_DISABLED", "CACHING_OPTIMIZED", "Accelerator", "AcceleratorListener", "AuthenticateOidc", "Bucket", "CacheBehavior", "CachePolicy", "ConditionalForwarder",
+    "ALL_METHODS", "CACHING_DISABLED", "CACHING_OPTIMIZED", "Accelerator", "AcceleratorListener", "AuthenticateOidc", "AutoScalingGroup", "Bucket", "CacheBehavior", "CachePolicy", "ConditionalForwarder",
     "ConnectionTrackingSpecification", "CustomerDeviceSession", "CustomerDeviceTunnel", "CustomerGateway", "DBInstance", "Decision", "DhcpOptions",
     "DirectConnectConnection", "DirectConnectGateway", "DirectConnectGatewayAssociation", "DirectConnectLag", "Direction", "Distribution",
-    "DnsServer", "ElasticIp", "EndpointConfiguration", "EndpointGroup", "Fault", "FirewallPolicy", "FixedResponse", "Flow", "FlowLog", "Forward", "ForwardConfig", "GeneveAppliance",
+    "DnsServer", "EcsService", "ElasticIp", "EndpointConfiguration", "EndpointGroup", "Fault", "FirewallPolicy", "FixedResponse", "Flow", "FlowLog", "Forward", "ForwardConfig", "GeneveAppliance",
     "HostedZone", "IdentityProvider", "IdentityUser", "Instance", "Internet", "InternetGateway", "IpAddressRequest", "IpForwarding", "JwtValidation",
-    "Listener", "ListenerRule", "LoadBalancer", "MetadataOptions", "ModelError", "NatGateway", "NetworkAcl", "NetworkAclEntry", "NetworkFirewall",
+    "LaunchTemplate", "Listener", "ListenerRule", "LoadBalancer", "MetadataOptions", "ModelError", "NatGateway", "NetworkAcl", "NetworkAclEntry", "NetworkFirewall",
     "NetworkInterface", "OnPremisesHost", "OnPremisesSite", "Origin", "Packet", "PortRange", "PrefixList", "PrefixListEntry",
     "PrivateVirtualInterface", "Protocol", "PublicVirtualInterface", "Quotas", "RecordSet", "Redirect", "ResolverEndpoint", "ResolverRule",
-    "Resource", "RewriteConfig", "Route", "RouteTable", "RuleGroup", "RuleGroupReference", "RulesSourceList", "SdWanAppliance", "SecurityGroup", "SecurityGroupRule", "ShieldProtection",
-    "StatefulFirewall", "StatefulRule", "StatelessRule", "Subnet", "SubnetMapping", "TargetGroup", "TargetGroupTuple", "Topology",
+    "Resource", "RewriteConfig", "Route", "RouteTable", "RuleGroup", "RuleGroupReference", "RulesSourceList", "ScalingPolicy", "SdWanAppliance", "SecurityGroup", "SecurityGroupRule", "ShieldProtection",
+    "StatefulFirewall", "StatefulRule", "StatelessRule", "Subnet", "SubnetMapping", "TargetGroup", "TargetGroupTuple", "TaskDefinition", "Topology",
     "TrafficMirrorFilter", "TrafficMirrorFilterRule", "TrafficMirrorSession", "TrafficMirrorTarget", "TransitGateway",
     "TransitGatewayConnect", "TransitGatewayConnectPeer", "TransitGatewayPeeringAttachment", "TransitGatewayRoute", "TransitGatewayRouteTable", "TransitGatewayVpcAttachment", "TransitVirtualInterface",
     "User", "Verdict", "Vpc", "VpcEndpoint", "VpcEndpointService", "VpcPeeringConnection", "VpnConnection", "VpnGateway",

@@ -22,13 +22,13 @@ MOST_PREPENDED = 16
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WebApplication:
-    """Run the product catalogue (`services.instance`) on `port`, keeping its rows in the DB instance `database_id`.
+    """Run the product catalogue (`services.instance`) on `port`, keeping its rows in the DB instance `database_id`. Without one there is its first page, and ``/health``.
 
     With `proxy_protocol_v2` it wants a PROXY header at the beginning of each connection, refuses those without, and tells the client it names (``X-Proxy-Client``).
     """
 
     port: int = 80
-    database_id: str
+    database_id: str | None = None
     proxy_protocol_v2: bool = False
 
 
@@ -128,6 +128,8 @@ class Instance:
     secondary_private_ip_addresses: tuple[IPv4Address, ...] = ()
     connection_tracking_specification: ConnectionTrackingSpecification | None = None
     metadata_options: MetadataOptions = DEFAULT_METADATA_OPTIONS
+    launched_by: str | None = None
+    """The Auto Scaling group or ECS service that launched it, as AWS's tag ``aws:autoscaling:groupName``; nobody writes it by hand (`model.launching`)."""
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "private_ip_address", address(self.private_ip_address))

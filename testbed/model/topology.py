@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from typing import TypeVar, cast
 
 from testbed.model.accelerator import Accelerator, AcceleratorListener
+from testbed.model.auto_scaling_group import AutoScalingGroup, ScalingPolicy
 from testbed.model.bucket import Bucket
 from testbed.model.customer_gateway import CustomerGateway
 from testbed.model.db_instance import DBInstance
@@ -19,6 +20,7 @@ from testbed.model.direct_connect_connection import DirectConnectConnection, Dir
 from testbed.model.direct_connect_gateway import DirectConnectGateway, DirectConnectGatewayAssociation
 from testbed.model.distribution import Distribution
 from testbed.model.dns_server import DnsServer
+from testbed.model.ecs_service import EcsService, TaskDefinition
 from testbed.model.elastic_ip import ElasticIp
 from testbed.model.endpoint_group import EndpointGroup
 from testbed.model.firewall_policy import FirewallPolicy
@@ -27,6 +29,7 @@ from testbed.model.hosted_zone import HostedZone
 from testbed.model.instance import Instance
 from testbed.model.internet import Internet, User
 from testbed.model.internet_gateway import InternetGateway
+from testbed.model.launch_template import LaunchTemplate
 from testbed.model.listener import Listener
 from testbed.model.load_balancer import LoadBalancer
 from testbed.model.nat_gateway import NatGateway
@@ -63,6 +66,7 @@ from testbed.model.vpn_gateway import VpnGateway, VpnGatewayRoutePropagation
 Resource = (
     Accelerator
     | AcceleratorListener
+    | AutoScalingGroup
     | Bucket
     | CustomerGateway
     | DBInstance
@@ -73,6 +77,7 @@ Resource = (
     | DirectConnectLag
     | Distribution
     | DnsServer
+    | EcsService
     | ElasticIp
     | EndpointGroup
     | FirewallPolicy
@@ -81,6 +86,7 @@ Resource = (
     | Instance
     | Internet
     | InternetGateway
+    | LaunchTemplate
     | Listener
     | LoadBalancer
     | NatGateway
@@ -95,10 +101,12 @@ Resource = (
     | ResolverRule
     | RouteTable
     | RuleGroup
+    | ScalingPolicy
     | SecurityGroup
     | ShieldProtection
     | Subnet
     | TargetGroup
+    | TaskDefinition
     | TrafficMirrorFilter
     | TrafficMirrorSession
     | TrafficMirrorTarget

@@ -84,7 +84,7 @@ class NetworkLoadBalancers:
         """The registered targets' addresses with their zones, by name; an address outside the VPC's subnets is of no zone."""
         found: list[tuple[IPv4Address, str | None]] = []
         for target in sorted(group.targets):
-            if group.target_type == IP:
+            if group.target_type == IP and target not in self._interfaces:  # an ECS task is registered by the address of its interface
                 address = IPv4Address(target)
                 found.append((address, next((s.availability_zone for s in self._subnets.values() if s.vpc_id == group.vpc_id and address in s.cidr_block), None)))
                 continue

@@ -195,6 +195,8 @@ class Node:
     city: str | None = None
     group: str | None = None
     """The VPC or city that it is drawn in."""
+    zone: str = ""
+    """What it shares power and network with, and fails with (an Availability Zone); empty: nothing."""
     loopback: tuple[IPv4Interface, ...] = ()
     tuns: tuple[Tun, ...] = ()
     sysctls: tuple[tuple[str, str], ...] = ()

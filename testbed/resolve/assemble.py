@@ -11,6 +11,7 @@ from testbed.model.db_instance import DBInstance
 from testbed.model.distribution import Distribution
 from testbed.model.errors import ModelError
 from testbed.model.internet_gateway import InternetGateway
+from testbed.model.launching import launched
 from testbed.model.load_balancer import LoadBalancer
 from testbed.model.public_virtual_interface import PublicVirtualInterface
 from testbed.model.security_group import SecurityGroup
@@ -36,7 +37,7 @@ def resolve(topology: Topology) -> Resolved:
     Raises:
         ModelError: with all faults of the topology, sorted by resource.
     """
-    topology = with_aws_prefix_lists(topology)
+    topology = with_aws_prefix_lists(launched(topology))
     references = References(topology)
     wanted_interfaces = wanted(references)
     found = all_faults(references, wanted_interfaces)

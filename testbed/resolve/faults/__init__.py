@@ -6,6 +6,7 @@ from testbed.model.values import Fault
 from testbed.resolve.faults import (
     accelerator,
     addresses,
+    auto_scaling_group,
     database,
     direct_connect_gateway,
     distribution,
@@ -65,6 +66,7 @@ CHECKS = (
     transit_gateway_route_table.faults,
     transit_gateway_vpc_attachment.faults,
     load_balancer.faults,
+    auto_scaling_group.faults,
     database.faults,
     hosted_zone.faults,
     resolver_endpoint.faults,

@@ -148,6 +148,8 @@ def _target_faults(references: References) -> Iterator[Fault]:
 
 
 def _address_faults(group: TargetGroup, target: str, references: References) -> Iterator[Fault]:
+    if (task := references.get(Instance, target)) is not None and task.launched_by is not None:
+        return
     try:
         address = IPv4Address(target)
     except ValueError:

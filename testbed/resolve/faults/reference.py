@@ -6,17 +6,20 @@ from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
 from testbed.model.accelerator import Accelerator, AcceleratorListener
+from testbed.model.auto_scaling_group import AutoScalingGroup, ScalingPolicy
 from testbed.model.customer_gateway import CustomerGateway
 from testbed.model.db_instance import DBInstance
 from testbed.model.dhcp_options import DhcpOptions
 from testbed.model.direct_connect_connection import DirectConnectConnection, DirectConnectLag
 from testbed.model.direct_connect_gateway import DirectConnectGateway, DirectConnectGatewayAssociation
+from testbed.model.ecs_service import EcsService, TaskDefinition
 from testbed.model.elastic_ip import ElasticIp
 from testbed.model.endpoint_group import EndpointGroup
 from testbed.model.firewall_policy import FirewallPolicy
 from testbed.model.hosted_zone import HostedZone
 from testbed.model.instance import Instance, WebApplication
 from testbed.model.internet_gateway import InternetGateway
+from testbed.model.launch_template import LaunchTemplate
 from testbed.model.listener import Action, Listener, target_groups_of
 from testbed.model.load_balancer import LoadBalancer
 from testbed.model.nat_gateway import NatGateway
@@ -54,6 +57,7 @@ Kind = type[Resource]
 NOUNS: dict[Kind, str] = {
     Accelerator: "accelerator",
     AcceleratorListener: "listener of an accelerator",
+    AutoScalingGroup: "Auto Scaling group",
     CustomerGateway: "customer gateway",
     DBInstance: "DB instance",
     DhcpOptions: "DHCP option set",
@@ -63,6 +67,7 @@ NOUNS: dict[Kind, str] = {
     FirewallPolicy: "firewall policy",
     Instance: "instance",
     InternetGateway: "internet gateway",
+    LaunchTemplate: "launch template",
     LoadBalancer: "load balancer",
     NatGateway: "NAT gateway",
     NetworkInterface: "network interface",
@@ -74,6 +79,7 @@ NOUNS: dict[Kind, str] = {
     SecurityGroup: "security group",
     Subnet: "subnet",
     TargetGroup: "target group",
+    TaskDefinition: "task definition",
     TransitGateway: "transit gateway",
     TransitGatewayConnect: "Connect attachment",
     TransitGatewayRouteTable: "transit gateway route table",
@@ -117,6 +123,7 @@ def _references(topology: Topology) -> Iterator[Reference]:
     yield from _of_endpoints(topology)
     yield from _of_filters(topology)
     yield from _of_compute(topology)
+    yield from _of_scaling(topology)
     yield from _of_names(topology)
     yield from _of_balancing(topology)
     yield from _of_accelerators(topology)
@@ -264,6 +271,27 @@ def _of_compute(topology: Topology) -> Iterator[Reference]:
     for database in topology.of(DBInstance):
         yield from _each(database.id, "db_subnet_group", database.db_subnet_group, Subnet)
         yield from _each(database.id, "vpc_security_groups", database.vpc_security_groups, SecurityGroup)
+
+
+def _of_scaling(topology: Topology) -> Iterator[Reference]:
+    for template in topology.of(LaunchTemplate):
+        yield from _each(template.id, "security_group_ids", template.security_group_ids, SecurityGroup)
+        if isinstance(template.user_data, WebApplication):
+            yield Reference(template.id, "user_data database_id", template.user_data.database_id, DBInstance)
+    for group in topology.of(AutoScalingGroup):
+        yield Reference(group.id, "launch_template_id", group.launch_template_id, LaunchTemplate)
+        yield from _each(group.id, "vpc_zone_identifier", group.vpc_zone_identifier, Subnet)
+        yield from _each(group.id, "target_group_arns", group.target_group_arns, TargetGroup)
+    for policy in topology.of(ScalingPolicy):
+        yield Reference(policy.id, "auto_scaling_group_name", policy.auto_scaling_group_name, AutoScalingGroup)
+        yield Reference(policy.id, "resource_label", policy.resource_label, TargetGroup)
+    for definition in topology.of(TaskDefinition):
+        yield Reference(definition.id, "container database_id", definition.container.database_id, DBInstance)
+    for service in topology.of(EcsService):
+        yield Reference(service.id, "task_definition", service.task_definition, TaskDefinition)
+        yield from _each(service.id, "subnets", service.subnets, Subnet)
+        yield from _each(service.id, "security_groups", service.security_groups, SecurityGroup)
+        yield Reference(service.id, "target_group_arn", service.target_group_arn, TargetGroup)
 
 
 def _of_balancing(topology: Topology) -> Iterator[Reference]:
