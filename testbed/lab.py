@@ -20,6 +20,7 @@ from testbed.compile import compile_plan
 from testbed.engine import lab as engine_lab
 from testbed.engine import sandbox
 from testbed.engine.status import Summary
+from testbed.model.launching import carried_over, launched
 from testbed.model.topology import Topology
 from testbed.observe.explain import PROBE_TIMEOUT_S, Explanation, explain
 from testbed.observe.flow_log import FlowLogReader
@@ -28,20 +29,28 @@ from testbed.observe.probe import Protocol
 from testbed.observe.reach import Difference, differences
 from testbed.oracle import Oracle, Reach
 from testbed.resolve import resolve
+from testbed.scaling.controller import Controller
 
 
 class Lab(Observed, engine_lab.Lab):
     """A topology, running between ``with`` and its end. Raises ModelError with all faults of the topology, RealiseError if the machine refuses."""
 
     def __init__(self, topology: Topology, *, name: str | None = None, state: Path | None = None, progress: Callable[[str], None] = lambda _: None) -> None:
-        self.topology = topology
-        self.resolved = resolve(topology)
+        self.topology = launched(topology)
+        self.resolved = resolve(self.topology)
         super().__init__(compile_plan(self.resolved), name=name, state=state, progress=progress)
+        self.scaling = Controller(self, lambda: self.resolved, self._scale)
 
     def start(self) -> None:
         """Enter a sandbox if this program is not in one, and start everything."""
         sandbox.enter()
         super().start()
+        self.scaling.start()
+
+    def stop(self) -> None:
+        """End what changes it, then everything."""
+        self.scaling.stop()
+        super().stop()
 
     @property
     def oracle(self) -> Oracle:
@@ -66,8 +75,15 @@ class Lab(Observed, engine_lab.Lab):
         return FlowLogReader(self, resource)
 
     def change(self, topology: Topology) -> Summary:
-        """Change the running network to another topology; connections that the change does not concern go on."""
+        """Change the running network to another topology; connections that the change does not concern go on. Instances of its Auto Scaling groups and tasks that run already stay."""
+        with self.changing:
+            return self._become(launched(carried_over(self.topology, topology)), patient=True)
+
+    def _scale(self, topology: Topology) -> Summary:
+        return self._become(topology, patient=False)
+
+    def _become(self, topology: Topology, *, patient: bool) -> Summary:
         resolved = resolve(topology)
-        summary = self.apply(compile_plan(resolved))
+        summary = self.apply(compile_plan(resolved), patient=patient)
         self.topology, self.resolved = topology, resolved
         return summary

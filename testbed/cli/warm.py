@@ -5,6 +5,7 @@
     testbed reach     ── protocol, port ───────▶   the oracle's matrix                    ── text or JSON ──▶
     testbed apply     ── a topology ───────────▶   resolve, compile, diff, engine.apply   ── what it did, or the faults ──▶
     testbed attack    ── with Shield or not ───▶   the same with Shield switched          ── whether it is on, what is protected ──▶
+    testbed scaling   ── nothing ──────────────▶   groups, members, activities            ── typed ──▶
 
 A topology crosses as a pickle of `testbed.model`'s nouns and nothing else, over a socket that only the lab's owner reaches; the plan never does. What the lab's process prints is made for the
 terminal that asked. The oracle judges by the topology that runs, whatever its file says by now.
@@ -42,6 +43,7 @@ if TYPE_CHECKING:
     from testbed.oracle import Oracle
     from testbed.plan import Plan
     from testbed.resolve.resolved import Resolved
+    from testbed.scaling.controller import Controller
 
 TERMINAL = ("TERM", "COLORTERM", "NO_COLOR", "FORCE_COLOR")
 FROM_ELSEWHERE = frozenset({("ipaddress", "IPv4Address"), ("ipaddress", "IPv4Network"), ("ipaddress", "IPv4Interface"), ("ipaddress", "IPv6Network"), ("builtins", "frozenset")})
@@ -62,6 +64,7 @@ class Running:
     plan: Plan
     resolved: Resolved
     known: Oracle | None = None
+    scaling: Controller | None = None
     shielded: Topology | None = None
     """While Shield is switched off: the topology with it."""
 
@@ -79,7 +82,7 @@ class Running:
 def operations(plan: Plan, resolved: Resolved) -> Operations:
     """What a lab of this topology answers beyond the engine's own requests."""
     running = Running(plan=plan, resolved=resolved)
-    answers: dict[str, Callable[[Running, Lab, dict[str, Any]], dict[str, Any]]] = {"explain": _explain, "reach": _reach, "change": _change, "shield": _shield}
+    answers: dict[str, Callable[[Running, Lab, dict[str, Any]], dict[str, Any]]] = {"explain": _explain, "reach": _reach, "change": _change, "shield": _shield, "topology": _topology, "scaling": _scaling}
     return Operations(answers={name: partial(_answered, answer, running) for name, answer in answers.items()}, prepare=partial(_prepare, running))
 
 
@@ -102,6 +105,12 @@ def change(lab: RemoteLab, topology: Topology) -> Summary:
     return msgspec.convert(answer["summary"], Summary)
 
 
+def running_topology(lab: RemoteLab) -> Topology:
+    """The topology that a lab runs, with the instances and tasks that its groups have launched."""
+    topology: Topology = _Topologies(io.BytesIO(base64.b64decode(_asked(lab, "topology")["topology"]))).load()
+    return topology
+
+
 def _asked(lab: RemoteLab, operation: str, **arguments: Any) -> dict[str, Any]:
     answer = lab.ask(operation, **arguments)
     if "told" in answer:
@@ -117,7 +126,11 @@ def _answered(answer: Callable[[Running, Lab, dict[str, Any]], dict[str, Any]], 
 
 
 def _prepare(running: Running, lab: Lab) -> None:
-    """Load what the verbs need, and let the oracle read the topology, before anybody asks."""
+    """Load what the verbs need, and let the oracle read the topology, before anybody asks; from now on groups are looked after."""
+    from testbed.scaling.controller import Controller
+
+    running.scaling = Controller(lab, lambda: running.resolved if lab.plan is running.plan else None, partial(_become, running, lab, patient=False))
+    running.scaling.start()
     from testbed.cli import explain, reach  # noqa: F401
     from testbed.observe import explain as _  # noqa: F401
 
@@ -127,42 +140,67 @@ def _prepare(running: Running, lab: Lab) -> None:
 def _explain(running: Running, lab: Lab, request: dict[str, Any]) -> dict[str, Any]:
     from testbed.cli.explain import explained, show
 
-    explanation = explained(lab, running.oracle(lab), request["source"], request["destination"], request["protocol"], request["port"])
+    with lab.changing:  # no group launches anything between the packet and what is said of it
+        explanation = explained(lab, running.oracle(lab), request["source"], request["destination"], request["protocol"], request["port"])
     return {"text": _text(request, explanation, partial(show, explanation)), "agrees": explanation.agrees}
 
 
 def _reach(running: Running, lab: Lab, request: dict[str, Any]) -> dict[str, Any]:
     from testbed.cli.reach import show
 
-    matrix = running.oracle(lab).reach(request["protocol"], request["port"])
+    with lab.changing:
+        oracle = running.oracle(lab)
+    matrix = oracle.reach(request["protocol"], request["port"])
     return {"text": _text(request, {"reach": matrix}, partial(show, matrix))}
 
 
 def _change(running: Running, lab: Lab, request: dict[str, Any]) -> dict[str, Any]:
+    from testbed.engine.control import nothing_collected
     from testbed.model.errors import ModelError
+    from testbed.model.launching import carried_over
 
-    try:
-        summary = _run(running, lab, _Topologies(io.BytesIO(base64.b64decode(request["topology"]))).load())
-    except ModelError as error:
-        return {"faults": msgspec.to_builtins(error.faults)}
+    wanted = _Topologies(io.BytesIO(base64.b64decode(request["topology"]))).load()
+    with nothing_collected(), lab.changing:
+        try:
+            summary = _become(running, lab, carried_over(running.resolved.topology, wanted), patient=True)
+        except ModelError as error:
+            return {"faults": msgspec.to_builtins(error.faults)}
+        running.shielded = None
     threading.Thread(target=running.oracle, args=(lab,), name="oracle", daemon=True).start()  # for who asks next
     return {"summary": msgspec.to_builtins(summary)}
 
 
+def _become(running: Running, lab: Lab, topology: Topology, *, patient: bool) -> Summary:
+    """Have the lab run another topology. Raises ModelError with its faults."""
+    from testbed.compile import compile_plan
+    from testbed.resolve import resolve
+
+    resolved = resolve(topology)
+    plan = compile_plan(resolved)
+    summary = lab.apply(plan, patient=patient)
+    running.plan, running.resolved, running.known = plan, resolved, None
+    return summary
+
+
 def _shield(running: Running, lab: Lab, request: dict[str, Any]) -> dict[str, Any]:
     """Whether Shield works, and what Shield Advanced protects; with `on`, switch it first: a teacher's switch, which AWS does not have."""
+    from testbed.engine.control import nothing_collected
     from testbed.model import Internet, ShieldProtection
+    from testbed.model.launching import carried_over
 
-    running.oracle(lab)
-    here, wanted = running.resolved.topology, request.get("on")
-    if wanted is False and running.shielded is None:
-        without = tuple(replace(each, shield_standard=False) if isinstance(each, Internet) else each for each in _written(here) if not isinstance(each, ShieldProtection))
-        _run(running, lab, replace(here, resources=without))
-        running.shielded = replace(here, resources=_written(here))
-    elif wanted is True and running.shielded is not None:
-        _run(running, lab, running.shielded)
-    on = all(internet.shield_standard for internet in running.resolved.topology.of(Internet))
-    return {"on": on, "protections": [_protection(each, running.resolved) for each in running.resolved.topology.of(ShieldProtection)]}
+    with nothing_collected(), lab.changing:
+        running.oracle(lab)
+        here, wanted = running.resolved.topology, request.get("on")
+        if wanted is False and running.shielded is None:
+            without = tuple(replace(each, shield_standard=False) if isinstance(each, Internet) else each for each in _written(here) if not isinstance(each, ShieldProtection))
+            _become(running, lab, replace(here, resources=without), patient=True)
+            running.shielded = replace(here, resources=_written(here))
+        elif wanted is True and running.shielded is not None:
+            _become(running, lab, carried_over(here, running.shielded), patient=True)
+            running.shielded = None
+        resolved = running.resolved
+    on = all(internet.shield_standard for internet in resolved.topology.of(Internet))
+    return {"on": on, "protections": [_protection(each, resolved) for each in resolved.topology.of(ShieldProtection)]}
 
 
 def _written(topology: Topology) -> tuple[Resource, ...]:
@@ -171,20 +209,6 @@ def _written(topology: Topology) -> tuple[Resource, ...]:
     from testbed.model.prefix_list import AWS
 
     return tuple(each for each in topology.resources if not (isinstance(each, PrefixList) and each.owner_id == AWS))
-
-
-def _run(running: Running, lab: Lab, topology: Topology) -> Summary:
-    """Change the lab to a topology. Raises ModelError."""
-    from testbed.compile import compile_plan
-    from testbed.engine.control import nothing_collected
-    from testbed.resolve import resolve
-
-    with nothing_collected():
-        resolved = resolve(topology)
-        plan = compile_plan(resolved)
-        summary = lab.apply(plan)
-        running.plan, running.resolved, running.known, running.shielded = plan, resolved, None, None
-    return summary
 
 
 def _protection(protection: ShieldProtection, resolved: Resolved) -> dict[str, Any]:
@@ -200,6 +224,14 @@ def _protection(protection: ShieldProtection, resolved: Resolved) -> dict[str, A
     elif isinstance(found, HostedZone):
         covered = tuple(server.address for server in resolved.route53_servers)
     return {"id": protection.id, "resource": protection.resource_arn, "addresses": [str(address) for address in covered], "cost_protection": COST_PROTECTION}
+
+
+def _topology(running: Running, _lab: Lab, _request: dict[str, Any]) -> dict[str, Any]:
+    return {"topology": base64.b64encode(pickle.dumps(running.resolved.topology)).decode()}
+
+
+def _scaling(running: Running, _lab: Lab, _request: dict[str, Any]) -> dict[str, Any]:
+    return {"groups": msgspec.to_builtins(() if running.scaling is None else running.scaling.status())}
 
 
 def _text(request: dict[str, Any], value: object, show: Callable[[Console], None]) -> str:

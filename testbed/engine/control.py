@@ -1,6 +1,6 @@
 """The control socket of a running lab: one JSON line in, one JSON line out, descriptors beside it where asked for.
 
-Requests (`op`): ``status``, ``ps``, ``plan``, ``enter`` (a node's namespaces), ``socket`` (opened in a node), ``apply`` (a plan),
+Requests (`op`): ``status``, ``revision`` (which changes with the plan), ``ps``, ``plan``, ``enter`` (a node's namespaces), ``socket`` (opened in a node), ``apply`` (a plan),
 ``failures``, ``fail``, ``heal`` (what is broken on purpose), ``shell`` (Mininet's CLI on a terminal that comes along), ``down``, and the launcher's own (`operation.Operations`). An answer has ``error`` (and ``remedy``) where it failed.
 Only the lab's owner reaches the socket: its folder is private. Nothing here lets the lab reach the host.
 """
@@ -49,7 +49,7 @@ class ControlServer:
         path.chmod(0o600)
         self._socket.listen(64)
         self._operations: dict[str, Callable[[dict[str, Any], list[int]], Answer]] = {
-            "status": self._status, "ps": self._ps, "plan": self._plan, "enter": self._enter, "socket": self._open_socket,
+            "status": self._status, "revision": self._revision, "ps": self._ps, "plan": self._plan, "enter": self._enter, "socket": self._open_socket,
             "apply": self._apply, "failures": self._failures, "fail": self._fail, "heal": self._heal, "shell": self._shell, "down": self._down,
         }
 
@@ -108,11 +108,15 @@ class ControlServer:
     def _status(self, _request: dict[str, Any], _descriptors: list[int]) -> Answer:
         return {"name": self._lab.name, "plan": self._lab.plan.name, "nodes": [node.name for node in self._lab.plan.nodes]}, []
 
+    def _revision(self, _request: dict[str, Any], _descriptors: list[int]) -> Answer:
+        return {"revision": self._lab.revision}, []
+
     def _ps(self, _request: dict[str, Any], _descriptors: list[int]) -> Answer:
         return {"services": msgspec.to_builtins(self._lab.ps())}, []
 
     def _plan(self, _request: dict[str, Any], _descriptors: list[int]) -> Answer:
-        return {"plan": codec.encode(self._lab.plan).decode()}, []
+        with self._lab.changing:
+            return {"plan": codec.encode(self._lab.plan).decode(), "revision": self._lab.revision}, []
 
     def _enter(self, request: dict[str, Any], _descriptors: list[int]) -> Answer:
         node = self._lab.node(request["node"])

@@ -15,7 +15,7 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from testbed.engine import netlink, nft
@@ -157,9 +157,12 @@ class Failures:
         if not (self._failures or self._in_force):
             yield
             return
+        staying = {service.name for service in new.services}
         for what in tuple(self._failures):
             if what not in names(new):
-                self.heal(what)
+                gone = self._failures.pop(what)
+                self._enforce(affected(self._topo.plan, what)[0])
+                self._topo.supervisor.release(tuple(service for service in self._freed(gone) if service in staying))  # what goes is not started once more
         for link in self._topo.plan.links:
             fault = self._in_force.get(link.key, HEALTHY)
             self._change(link, Fault(loss_percent=100.0 if fault.cut else fault.loss_percent))
@@ -170,7 +173,11 @@ class Failures:
             kept = {made.spec.key for made in self._net.links if id(made) in made_before}
             self._in_force = {key: fault for key, fault in self._in_force.items() if key in kept}  # what was made anew is healthy
             self._enforce(self._topo.plan.links)
-            self._topo.supervisor.hold(tuple(name for failure in self._failures.values() for name in affected(self._topo.plan, failure.what)[1] if failure.mode is FailureMode.CUT))
+            for what, failure in self._failures.items():
+                links, services = affected(self._topo.plan, what)
+                held = services if failure.mode is FailureMode.CUT else ()
+                self._failures[what] = replace(failure, links=tuple(sorted({name_of(link) for link in links})), services=held)
+                self._topo.supervisor.hold(held)
 
     def _freed(self, failure: Failure) -> tuple[str, ...]:
         held = {service for other in self._failures.values() for service in other.services}

@@ -55,6 +55,8 @@ class Lab:
         self._topo: PlanTopo | None = None
         self._failures: Failures | None = None
         self.changing = threading.RLock()
+        self.revision = 0
+        """How often the plan has changed."""
 
     def start(self) -> None:
         """Build and start everything; on failure nothing is left. Raises RealiseError."""
@@ -83,7 +85,11 @@ class Lab:
             raise
 
     def stop(self) -> None:
-        """End the services and let every namespace go."""
+        """End the services and let every namespace go, once nobody is changing anything."""
+        with self.changing:
+            self._stop()
+
+    def _stop(self) -> None:
         if self._topo is None:
             return
         if Lab._running is self:
@@ -143,7 +149,7 @@ class Lab:
             assert self._failures is not None
             with self._failures.around(plan):
                 summary = apply(self.net, self._topo, self.plan, plan, patient=patient)
-            self.plan = plan
+            self.plan, self.revision = plan, self.revision + 1
         return replace(summary, still_failing=tuple(f"{failure.what}: {failure.words}" for failure in self.failures))
 
     @property

@@ -57,15 +57,22 @@ class RemoteLab:
         self.capture_directory = self.state / "captures"
         self._record = record
         self._plan: Plan | None = None
+        self._revision = -1
 
     @property
     def plan(self) -> Plan:
-        """What the lab is running now."""
-        if self._plan is None:
+        """What the lab is running now: it may change of itself, where groups scale."""
+        if self._plan is None or self.revision != self._revision:
             from testbed.engine import codec  # most of a lab's clients need no plan
 
-            self._plan = codec.decode(self._ask("plan")[0]["plan"].encode())
+            answer = self._ask("plan")[0]
+            self._plan, self._revision = codec.decode(answer["plan"].encode()), answer["revision"]
         return self._plan
+
+    @property
+    def revision(self) -> int:
+        """How often the lab has changed since it was started."""
+        return int(self._ask("revision")[0]["revision"])
 
     @property
     def node_names(self) -> tuple[str, ...]:
@@ -103,9 +110,7 @@ class RemoteLab:
         """Change the running lab to `plan`."""
         from testbed.engine import codec
 
-        summary = msgspec.convert(self._ask("apply", plan=codec.encode(plan).decode())[0]["summary"], Summary)
-        self._plan = plan
-        return summary
+        return msgspec.convert(self._ask("apply", plan=codec.encode(plan).decode())[0]["summary"], Summary)
 
     @property
     def failures(self) -> tuple[Failure, ...]:

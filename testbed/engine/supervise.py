@@ -218,6 +218,8 @@ class Supervisor:
     def _take(self, notice: Notice) -> None:
         with self._changed:
             service = self._services.get(notice.name)
+            if service is None and notice.event == "spawned":  # it was taken away while it was on its way
+                _signal(notice.pid, signal.SIGTERM)
             if service is not None:
                 if notice.event == "spawned":
                     service.pid = notice.pid

@@ -14,7 +14,7 @@ subnets of a zone the one with the fewest members (assumed).
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import replace
 
 from testbed.model.auto_scaling_group import ADD_TO_LOAD_BALANCER, AutoScalingGroup
@@ -56,7 +56,7 @@ def launched(topology: Topology) -> Topology:
     """`topology` with the first members of each group that has launched none yet. Its own result it leaves as it is."""
     for group in groups_of(topology):
         if not group.launched:
-            for _ in range(_desired(group)):
+            for _ in range(desired_of(group)):
                 topology, _name = launch(topology, group.id)
     return topology
 
@@ -118,7 +118,8 @@ def is_stale(group: Group, member: Instance, topology: Topology) -> bool:
     return isinstance(group, EcsService) and any(definition.id == group.task_definition and definition.container != member.user_data for definition in topology.of(TaskDefinition))
 
 
-def _desired(group: Group) -> int:
+def desired_of(group: Group) -> int:
+    """How many members it is to have."""
     return group.desired if isinstance(group, AutoScalingGroup) else group.desired_count
 
 
@@ -154,7 +155,7 @@ def _member(group: Group, template: LaunchTemplate, name: str, subnet: Subnet) -
     )
 
 
-def _changed(topology: Topology, *changed: Resource, added: tuple[Instance, ...] = (), registered: dict[str, tuple[str, ...]] | None = None) -> Topology:
+def _changed(topology: Topology, *changed: Resource, added: tuple[Instance, ...] = (), registered: Mapping[str, tuple[str, ...]] | None = None) -> Topology:
     """The topology with resources in the place of those of their ids, others added, and targets registered."""
     new = {resource.id: resource for resource in changed}
     for group in topology.of(TargetGroup):

@@ -10,10 +10,19 @@ from scapy.layers.inet import IP, TCP
 from scapy.packet import Packet
 
 from testbed.lab import Lab
-from testbed.model import DBInstance, Resource, Topology
+from testbed.model import AutoScalingGroup, DBInstance, Instance, LaunchTemplate, Resource, ScalingPolicy, Topology
+from testbed.model.launching import launched
+from topologies.web_app import web_app
 
 POSTGRESQL = 5432
 FAREWELL_BYTES = 64
+
+
+def shop_of_two() -> Topology:
+    """The web application with web-a and web-b as two instances that nobody replaces, for who changes them by hand."""
+    topology = launched(web_app())
+    fixed = (replace(each, launched_by=None) if isinstance(each, Instance) else each for each in topology.resources)
+    return replace(topology, resources=tuple(each for each in fixed if not isinstance(each, (AutoScalingGroup, LaunchTemplate, ScalingPolicy))))
 
 
 def conninfo(lab: Lab) -> str:

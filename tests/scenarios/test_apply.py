@@ -8,9 +8,9 @@ import pytest
 from testbed.model import Direction, FixedResponse, Instance, ListenerRule, ModelError, NetworkAclEntry, Verdict, WebApplication
 from testbed.observe.probe import Answer
 from tests.scenarios.configured_state import configured_state, differences
-from tests.scenarios.shop import POSTGRESQL, conninfo, public_address, resource, with_resources
+from tests.scenarios.shop import POSTGRESQL, conninfo, public_address, resource, shop_of_two, with_resources
 
-pytestmark = [pytest.mark.packets, pytest.mark.topology("web_app")]
+pytestmark = [pytest.mark.packets, pytest.mark.topology.with_args(shop_of_two)]
 
 SILENCE_S = 0.3
 PATIENCE_S = 5.0

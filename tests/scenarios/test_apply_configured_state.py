@@ -14,13 +14,12 @@ from testbed.model import Instance, Internet, InternetGateway, Route, RouteTable
 from testbed.plan import Plan
 from testbed.resolve import resolve
 from tests.scenarios.configured_state import State, configured_state, differences
-from tests.scenarios.shop import resource, with_resources
+from tests.scenarios.shop import resource, shop_of_two, with_resources
 from tests.strategies import other_rules, vpcs, vpcs_with_an_appliance
-from topologies.web_app import web_app
 
 pytestmark = [pytest.mark.packets, pytest.mark.usefixtures("lab_sandbox")]
 
-BASE = web_app()
+BASE = shop_of_two()
 
 
 def changed(*resources: object, without: tuple[str, ...] = ()) -> Topology:

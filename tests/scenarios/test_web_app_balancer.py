@@ -8,8 +8,7 @@ from dataclasses import replace
 import pytest
 
 from testbed.model import Topology
-from tests.scenarios.shop import public_address, resource, with_resources
-from topologies.web_app import web_app
+from tests.scenarios.shop import public_address, resource, shop_of_two, with_resources
 
 CHECK_INTERVAL_S, TIME_SCALE = 10, 30.0
 PATIENCE_S = 30.0
@@ -17,7 +16,7 @@ PATIENCE_S = 30.0
 
 def hasty_shop() -> Topology:
     """The web application with a health check every third of a second."""
-    topology = replace(web_app(), time_scale=TIME_SCALE)
+    topology = replace(shop_of_two(), time_scale=TIME_SCALE)
     return with_resources(topology, resource(topology, "tg-web", health_check_interval_seconds=CHECK_INTERVAL_S, healthy_threshold_count=2))
 
 

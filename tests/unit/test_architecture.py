@@ -45,6 +45,9 @@ TABLE = {
     "testbed.compile": Allowance(ours=("testbed.model", "testbed.resolve", "testbed.plan", "services.*.config")),
     "testbed.engine": Allowance(ours=("testbed.plan",), by_name=("services.common",), third_party=("*",)),  # its zygote gives daemons their surroundings
     "testbed.observe": Allowance(ours=("testbed.plan", "testbed.oracle", "services.common.events"), third_party=("scapy", "msgspec")),
+    "testbed.scaling": Allowance(
+        ours=("testbed.model", "testbed.plan", "testbed.resolve.resolved", "testbed.observe.lab_view", "testbed.engine.errors", "testbed.engine.status", "services.common.events"), third_party=("msgspec",)
+    ),
     "testbed.cli": EVERYTHING,
     "testbed.lab": EVERYTHING,  # what people start labs with …
     "testbed.mn": EVERYTHING,  # … and what `mn` starts them with

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
+from testbed.cli.breakable import chosen
 from testbed.cli.exits import BadSource
 from testbed.cli.fail import _mode
 from testbed.engine.errors import RealiseError
-from testbed.engine.failure import affected, names
+from testbed.engine.failure import affected, names, zones
 from testbed.plan import Interface, Link, Node, NodeKind, Plan, ServiceSpec
 from testbed.plan.network import Vlan
 
@@ -35,6 +38,16 @@ def test_two_nodes_name_all_that_is_between_them_either_way():
 
 def test_a_node_fails_with_its_links_and_services():
     assert affected(PLAN, "router-dc") == ((LAN, FIBRE, VIF), ("router-dc.bgp",))
+
+
+def test_a_zone_fails_with_all_its_nodes_and_what_joins_them_to_others():
+    in_zones = replace(PLAN, nodes=tuple(replace(node, zone={"host": "z-a", "tgw": "z-b"}.get(node.name, "")) for node in PLAN.nodes))
+    assert zones(in_zones) == ("z-a", "z-b") and {"z-a", "z-b"} <= set(names(in_zones))
+    assert affected(in_zones, "z-a") == ((LAN,), ())
+    assert affected(in_zones, "z-b") == ((FIBRE, VIF), ())
+    assert chosen(in_zones, ("az", "z-a")) == chosen(in_zones, ("z-a",)) == "z-a"
+    with pytest.raises(BadSource, match="z-c is no Availability Zone of small"):
+        chosen(in_zones, ("az", "z-c"))
 
 
 def test_a_service_fails_alone():

@@ -45,6 +45,18 @@ def test_a_zone_of_which_nobody_has_said_anything_is_healthy(tmp_path: Path):
     assert [path.name for path in (tmp_path / "folder").iterdir()] == ["alb-a"]
 
 
+def test_a_zone_whose_node_has_fallen_silent_is_not_healthy_until_it_speaks_again(tmp_path: Path):
+    file = str(tmp_path / "alb-a")
+    zone_health.say_again(file)
+    assert not Path(file).exists(), "what was never said is not said again"
+    zone_health.tell(file, True)
+    os.utime(file, (0, 0))
+    assert zone_health.is_healthy(file) and not zone_health.is_healthy(file, zone_health.SILENT_AFTER_S)
+    zone_health.say_again(file)
+    assert zone_health.is_healthy(file, zone_health.SILENT_AFTER_S)
+    assert zone_health.silence_s(lambda seconds: seconds / 1000) == zone_health.LEAST_SILENCE_S
+
+
 def test_the_daemon_follows_the_files_under_its_own_feet(tmp_path: Path):
     files = [str(tmp_path / zone) for zone in "ab"]
 
