@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from testbed.plan import Plan
     from testbed.resolve.resolved import Resolved
 
+LOOKS = 3
+"""So often the desk's topology is compared with the lab, whose groups may be launching something meanwhile."""
 F = TypeVar("F", bound=Callable[..., object])
 
 
@@ -246,12 +248,16 @@ def _desk(folder: Path | None) -> Desk:
         raise BadSource(f"{desks[0]} is of no lab that is known here: {error}", "begin again: testbed lab start LAB, in another folder") from error
 
 
-def _compiled(desk: Desk) -> tuple[Resolved, Plan]:
+def _compiled(desk: Desk, running: RemoteLab | None = None) -> tuple[Resolved, Plan]:
+    """The desk's topology; with the instances that its groups have in `running` just now."""
     from testbed.cli.source import load
+    from testbed.cli.warm import running_topology
     from testbed.compile import compile_plan
+    from testbed.model.launching import carried_over
     from testbed.resolve import resolve
 
-    resolved = resolve(load(str(desk.topology)))
+    wanted = load(str(desk.topology))
+    resolved = resolve(wanted if running is None else carried_over(running_topology(running), wanted))
     return resolved, compile_plan(resolved)
 
 
@@ -292,10 +298,16 @@ def _checked(desk: Desk) -> CheckedLab:
     if desk.lab_name not in remote.running():
         raise NoSuchLab(f"{desk.lab_name} does not run", f"testbed up {desk.topology} --name {desk.lab_name}")
     running = remote.attach(desk.lab_name)
-    resolved, plan = _compiled(desk)
-    if plan != running.plan:
+    if not any(plan == running.plan for _, plan in (_compiled(desk, running) for _ in range(LOOKS))):
         raise Told(f"{desk.topology} says something else than what runs", f"testbed apply --lab {desk.lab_name} {desk.topology}")
-    return CheckedLab(running, resolved)
+    known: dict[int, Resolved] = {}
+
+    def present() -> Resolved:
+        if running.revision not in known:
+            known[running.revision] = _compiled(desk, running)[0]
+        return known[running.revision]
+
+    return CheckedLab(running, present)
 
 
 def _answers(desk: Desk) -> dict[str, str]:

@@ -32,6 +32,7 @@ from typing import Protocol as Structure
 
 import pytest
 
+from testbed.engine.status import Failure
 from testbed.observe.explain import REQUEST, Explanation, explain
 from testbed.observe.lab_view import LabView
 from testbed.observe.nodes import LabNode, Observed
@@ -74,13 +75,16 @@ class Breakable(LabView, Structure):
 
     def heal(self, what: str | None = None, /) -> object: ...
 
+    @property
+    def failures(self) -> tuple[Failure, ...]: ...
+
 
 class CheckedLab(Observed):
-    """A running lab for checks: ``lab["web"].tcp(…)``, ``lab.capture(…)``, and what is below. `patience_s` bounds every probe, in a negative check `silence_s`."""
+    """A running lab for checks: ``lab["web"].tcp(…)``, ``lab.capture(…)``, and what is below. `present` is the topology as it runs just now. `patience_s` bounds every probe, in a negative check `silence_s`."""
 
-    def __init__(self, lab: Breakable, resolved: Resolved, *, silence_s: float = SILENCE_S, settle_s: float = SETTLE_S) -> None:
+    def __init__(self, lab: Breakable, present: Callable[[], Resolved], *, silence_s: float = SILENCE_S, settle_s: float = SETTLE_S) -> None:
         self._lab: Breakable = lab
-        self._resolved = resolved
+        self._present = present
         self.silence_s = silence_s
         self.settle_s = settle_s
         self.patience_s = PATIENCE_S
@@ -120,7 +124,7 @@ class CheckedLab(Observed):
 
     def public_address(self, node: str) -> IPv4Address | None:
         """The public address that an internet gateway maps to the node, None if there is none."""
-        return next((each.public_address for each in self._resolved.interfaces if each.node == node and each.public_address is not None), None)
+        return next((each.public_address for each in self._present().interfaces if each.node == node and each.public_address is not None), None)
 
     def elastic_address(self, allocation: str) -> IPv4Address | None:
         """The public address of an Elastic IP, None while it is associated with nothing."""
@@ -161,12 +165,13 @@ class CheckedLab(Observed):
         try:
             yield
         finally:
-            self._lab.heal(what)
+            if any(failure.what == what for failure in self._lab.failures):  # it may have been replaced meanwhile, and its failure with it
+                self._lab.heal(what)
             self._disturbed_at = time.monotonic()
 
     def explain(self, source: str, destination: str | IPv4Address, port: int, protocol: str = "tcp") -> Explanation:
         """Send a real probe and follow it. Raises LookupError."""
-        return explain(self, source, self[source].resolved(destination), Protocol(protocol), port, oracle=Oracle(self._resolved))
+        return explain(self, source, self[source].resolved(destination), Protocol(protocol), port, oracle=Oracle(self._present()))
 
     def rules(self, source: str, destination: str, port: int, kind: str, leg: str = REQUEST) -> tuple[str, ...]:
         """The ids of the rules that judged a TCP request (or its reply) on its way and have `kind` in their name: ``#ingress`` gives ``sg-web#ingress[0]``. Raises LookupError if there are none."""
@@ -189,7 +194,7 @@ class CheckedLab(Observed):
 
     def _followed(self, last: Probed) -> str:
         try:
-            told = explain(self, last.source, last.destination, last.protocol, last.port, oracle=Oracle(self._resolved))
+            told = explain(self, last.source, last.destination, last.protocol, last.port, oracle=Oracle(self._present()))
         except (LookupError, OSError) as error:
             return f"{last.source} to {last.destination} could not be followed: {error}."
         port = f" port {last.port}" if last.port else ""

@@ -35,7 +35,7 @@ from tests.scenarios import inventory
 
 pytestmark = [pytest.mark.packets, pytest.mark.usefixtures("lab_sandbox")]
 
-STUDENTS = {"encrypted_tunnel": ("s1",), "fibre_and_backup": ("s1",), "hub_and_spoke": ("s2",), "follow_one_packet": ("s1",), "private_subnet_reaches_out": ("s7",), "stateful_and_stateless": ("s4",), "the_inspected_packet": ("s5",), "under_attack": ("s1",), "which_load_balancer": ("s1",), "why_cant_i_connect": ("s5",)}
+STUDENTS = {"encrypted_tunnel": ("s1",), "fibre_and_backup": ("s1",), "hub_and_spoke": ("s2",), "follow_one_packet": ("s1",), "private_subnet_reaches_out": ("s7",), "stateful_and_stateless": ("s4",), "survive_an_az": ("s1",), "the_inspected_packet": ("s5",), "under_attack": ("s1",), "which_load_balancer": ("s1",), "why_cant_i_connect": ("s5",)}
 SILENCE_S = 0.25
 SETTLE_S = 5.0
 ANYWHERE = "0.0.0.0/0"
@@ -57,7 +57,7 @@ class Classroom:
         return load(str(path))
 
     def checked(self, settle_s=SETTLE_S) -> CheckedLab:
-        return CheckedLab(self.lab, self.lab.resolved, silence_s=SILENCE_S, settle_s=settle_s)
+        return CheckedLab(self.lab, lambda: self.lab.resolved, silence_s=SILENCE_S, settle_s=settle_s)
 
     def grade(self, answers=None, explaining=True, settle_s=SETTLE_S):
         return grade(self.variant, self.checked(settle_s), answers or {}, explaining=explaining)

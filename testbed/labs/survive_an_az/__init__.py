@@ -1,0 +1,1 @@
+"""The lab "Survive an Availability Zone"."""
