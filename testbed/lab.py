@@ -39,12 +39,13 @@ class Lab(Observed, engine_lab.Lab):
         self.topology = launched(topology)
         self.resolved = resolve(self.topology)
         super().__init__(compile_plan(self.resolved), name=name, state=state, progress=progress)
-        self.scaling = Controller(self, lambda: self.resolved, self._scale)
+        self.scaling = self._controller()
 
     def start(self) -> None:
         """Enter a sandbox if this program is not in one, and start everything."""
         sandbox.enter()
         super().start()
+        self.scaling = self._controller()  # a lab that is started again knows nothing of before
         self.scaling.start()
 
     def stop(self) -> None:
@@ -78,6 +79,9 @@ class Lab(Observed, engine_lab.Lab):
         """Change the running network to another topology; connections that the change does not concern go on. Instances of its Auto Scaling groups and tasks that run already stay."""
         with self.changing:
             return self._become(launched(carried_over(self.topology, topology)), patient=True)
+
+    def _controller(self) -> Controller:
+        return Controller(self, lambda: self.resolved, self._scale)
 
     def _scale(self, topology: Topology) -> Summary:
         return self._become(topology, patient=False)

@@ -19,7 +19,7 @@ from dataclasses import replace
 
 from testbed.model.auto_scaling_group import ADD_TO_LOAD_BALANCER, AutoScalingGroup
 from testbed.model.ecs_service import EcsService, TaskDefinition
-from testbed.model.instance import Instance
+from testbed.model.instance import Instance, WebApplication
 from testbed.model.launch_template import LaunchTemplate
 from testbed.model.subnet import Subnet
 from testbed.model.target_group import TargetGroup
@@ -139,7 +139,10 @@ def _template(group: Group, topology: Topology) -> LaunchTemplate | None:
     else:
         definition = next((definition for definition in topology.of(TaskDefinition) if definition.id == group.task_definition), None)
         found = None if definition is None else LaunchTemplate(id=definition.id, name=definition.id, security_group_ids=group.security_groups, user_data=definition.container)
-    named = set() if found is None else {*found.security_group_ids, *(() if found.user_data is None or found.user_data.database_id is None else (found.user_data.database_id,))}
+    if found is None:
+        return None
+    database = found.user_data.database_id if isinstance(found.user_data, WebApplication) else None
+    named = {*found.security_group_ids, *(() if database is None else (database,))}
     return found if named <= {resource.id for resource in topology.resources} else None
 
 

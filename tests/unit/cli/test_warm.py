@@ -4,6 +4,7 @@ import base64
 import io
 import os
 import pickle
+import threading
 from dataclasses import replace
 from types import SimpleNamespace
 
@@ -32,13 +33,14 @@ class WarmLab:
     def __init__(self, topology):
         resolved = resolve(topology)
         self.plan = compile_plan(resolved)
+        self.changing = threading.RLock()
         self.operations = warm.operations(self.plan, resolved)
         self.ask_through = SimpleNamespace(name=self.name, ask=self.ask, node_names=tuple(node.name for node in self.plan.nodes))
 
     def ask(self, operation, **arguments):
         return self.operations.answers[operation](self, {"op": operation, **arguments})
 
-    def apply(self, plan):
+    def apply(self, plan, *, patient=True):
         changed = plan != self.plan
         self.plan = plan
         return Summary(nodes_changed=("something",) if changed else ())

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from testbed.model import ModelError, ScalingPolicy
+from testbed.model import IpForwarding, ModelError, ScalingPolicy
 from testbed.resolve import resolve
 from topologies.auto_scaling import auto_scaling
 
@@ -31,6 +31,7 @@ def told(*added, **changes):
         ("asg-web", {"vpc_zone_identifier": ("private-a", "private-z")}, "vpc_zone_identifier 'private-z' does not exist"),
         ("asg-web", {"target_group_arns": ("tg-api",)}, "target group tg-api has target type ip"),
         ("lt-web", {"security_group_ids": ("sg-none",)}, "security_group_ids 'sg-none' does not exist"),
+        ("lt-web", {"user_data": IpForwarding()}, "user_data runs IpForwarding"),
         ("policy-requests", {"target_value": 0}, "target_value 0 is not positive"),
         ("policy-requests", {"resource_label": "tg-api"}, "tg-api is no target group of asg-web"),
         ("ecs-api", {"target_group_arn": "tg-web"}, "target group tg-web has target type instance"),
