@@ -99,7 +99,7 @@ def resized(topology: Topology, group_id: str, desired: int) -> Topology:
 def carried_over(running: Topology, wanted: Topology) -> Topology:
     """`wanted`, as a person wrote it, with the members that run in `running` for those of its groups that have launched nothing there yet.
 
-    Its own desired capacity is in force, as with `terraform apply`. Members of groups that it does not have any more are not carried over; they end with their group.
+    A desired capacity that it names is in force; where it names none, the present one stays, within the group's bounds ("UpdateAutoScalingGroup" of the API; documented). Members of groups that it does not have any more are not carried over; they end with their group.
     """
     known = {group.id: group for group in groups_of(running)}
     registered_before = {group.id: group.targets for group in running.of(TargetGroup)}
@@ -109,7 +109,10 @@ def carried_over(running: Topology, wanted: Topology) -> Topology:
             continue
         members = members_of(running, group.id)
         registered = {each: tuple(m.id for m in members if any(m.id in registered_before.get(old, ()) for old in target_groups_of(before))) for each in target_groups_of(group)}
-        wanted = _changed(wanted, replace(group, launched=before.launched), added=members, registered=registered)
+        resumed = replace(group, launched=before.launched)
+        if isinstance(resumed, AutoScalingGroup) and resumed.desired_capacity is None:
+            resumed = replace(resumed, desired_capacity=min(max(desired_of(before), resumed.min_size), resumed.max_size))
+        wanted = _changed(wanted, resumed, added=members, registered=registered)
     return wanted
 
 

@@ -59,6 +59,9 @@ def test_members_that_run_are_those_of_the_topology_that_a_person_changed_as_the
     assert members_of(after, "asg") == members_of(running, "asg")
     assert targets(after) == ("by-hand", "web-a", "web-a3"), "web-b is on its way out"
     assert (of(after, AutoScalingGroup).desired, of(after, AutoScalingGroup).launched) == (5, 3)
+    assert of(carried_over(resized(running, "asg", 7), WRITTEN), AutoScalingGroup).desired == 7, "the file names none"
+    bounded = replace(WRITTEN, resources=tuple(replace(GROUP, max_size=6) if each is GROUP else each for each in WRITTEN.resources))
+    assert of(carried_over(resized(running, "asg", 7), bounded), AutoScalingGroup).desired == 6
     assert carried_over(running, running) == running
     assert names(carried_over(running, replace(WRITTEN, resources=SUBNETS))) == []
 
