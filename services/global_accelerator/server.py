@@ -113,7 +113,7 @@ class Edge:
             (group, endpoint), began = self._endpoints[key], loop.time()
             told = [way for way in endpoint.ways if way.health_file]
             if told:
-                self._heard(key, running, frozenset(way for way in told if not zone_health.is_healthy(way.health_file)), frozenset(told))
+                self._heard(key, running, frozenset(way for way in told if not zone_health.is_healthy(way.health_file, zone_health.silence_s(self._runtime.scaled))), frozenset(told))
                 every_s = LOOK_EVERY_S
             else:
                 await self._ask(key, running, group, endpoint)
