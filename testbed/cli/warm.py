@@ -39,7 +39,7 @@ if TYPE_CHECKING:
 
     from testbed.engine.lab import Lab
     from testbed.engine.remote import RemoteLab
-    from testbed.model import Resource, ShieldProtection, Topology
+    from testbed.model import ShieldProtection, Topology
     from testbed.oracle import Oracle
     from testbed.plan import Plan
     from testbed.resolve.resolved import Resolved
@@ -192,23 +192,15 @@ def _shield(running: Running, lab: Lab, request: dict[str, Any]) -> dict[str, An
         running.oracle(lab)
         here, wanted = running.resolved.topology, request.get("on")
         if wanted is False and running.shielded is None:
-            without = tuple(replace(each, shield_standard=False) if isinstance(each, Internet) else each for each in _written(here) if not isinstance(each, ShieldProtection))
+            without = tuple(replace(each, shield_standard=False) if isinstance(each, Internet) else each for each in here.resources if not isinstance(each, ShieldProtection))
             _become(running, lab, replace(here, resources=without), patient=True)
-            running.shielded = replace(here, resources=_written(here))
+            running.shielded = here
         elif wanted is True and running.shielded is not None:
             _become(running, lab, carried_over(here, running.shielded), patient=True)
             running.shielded = None
         resolved = running.resolved
     on = all(internet.shield_standard for internet in resolved.topology.of(Internet))
     return {"on": on, "protections": [_protection(each, resolved) for each in resolved.topology.of(ShieldProtection)]}
-
-
-def _written(topology: Topology) -> tuple[Resource, ...]:
-    """The resources without those that `resolve` adds."""
-    from testbed.model import PrefixList
-    from testbed.model.prefix_list import AWS
-
-    return tuple(each for each in topology.resources if not (isinstance(each, PrefixList) and each.owner_id == AWS))
 
 
 def _protection(protection: ShieldProtection, resolved: Resolved) -> dict[str, Any]:

@@ -23,10 +23,11 @@ from mininet.net import Mininet
 
 from testbed.engine import sandbox
 from testbed.engine.apply import apply
+from testbed.engine.conntrack import load_connection_tracking
 from testbed.engine.errors import RealiseError
 from testbed.engine.failure import Failures
 from testbed.engine.nodes import LabNode
-from testbed.engine.preflight import load_connection_tracking, require_programs
+from testbed.engine.preflight import require_programs
 from testbed.engine.status import Failure, FailureMode, ServiceStatus, Summary, status_of
 from testbed.engine.topo import PlanTopo, spare_the_host
 from testbed.plan import Plan

@@ -159,22 +159,6 @@ def has_vlans() -> bool:
     return result.returncode == 0
 
 
-def load_connection_tracking(seen_at: Path = Path("/proc/sys/net/netfilter/nf_conntrack_generic_timeout")) -> None:
-    """Have the kernel load it, if nobody on this machine has used it yet: its sysctls, which nodes set before their rulesets come, are there only then. Needs to be in a sandbox, or root.
-
-    Raises RealiseError where it cannot be had.
-    """
-    if seen_at.exists():
-        return
-    rules = next(feature for feature in FEATURES if feature.name == "nft: stateful filtering").commands
-    try:
-        done = subprocess.run(["unshare", "--net", "nft", "-f", "-"], env=_environment(), input=rules, text=True, capture_output=True, timeout=COMMAND_TIMEOUT_S)
-    except FileNotFoundError as error:
-        raise RealiseError(f"there is no {error.filename}", SET_UP) from error
-    if done.returncode != 0:
-        raise RealiseError(f"nft cannot load connection tracking: {done.stderr.strip()}", "`sudo modprobe nf_conntrack`; `testbed doctor` tries what the machine can do")
-
-
 def tagging() -> Tagging:
     """Which implementation VLANs get here; asked in a sandbox, or as root."""
     return Tagging.KERNEL if has_vlans() else Tagging.USERSPACE_WIRE

@@ -128,7 +128,7 @@ class CheckedLab(Observed):
 
     def elastic_address(self, allocation: str) -> IPv4Address | None:
         """The public address of an Elastic IP, None while it is associated with nothing."""
-        return next((each.public_address for each in self._resolved.interfaces if each.public_origin == allocation), None)
+        return next((each.public_address for each in self._present().interfaces if each.public_origin == allocation), None)
 
     def reaches(self, source: str, node: str, port: int) -> bool:
         """Whether somebody on the internet gets through to the node by its public address; never without one."""

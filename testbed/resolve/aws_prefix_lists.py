@@ -17,7 +17,8 @@ WEIGHT = 1
 
 
 def with_aws_prefix_lists(topology: Topology) -> Topology:
-    """The topology with the lists of its Regions' services added; itself where there are none."""
+    """The topology with the lists of its Regions' services added; itself where there are none, or all are there already."""
+    there = {each.id for each in topology.of(PrefixList) if each.owner_id == AWS}
     lists = tuple(
         PrefixList(
             id=service.prefix_list,
@@ -29,6 +30,6 @@ def with_aws_prefix_lists(topology: Topology) -> Topology:
         )
         for region in world.regions(topology)
         for service in region.aws_services
-        if service.prefix_list is not None
+        if service.prefix_list is not None and service.prefix_list not in there
     )
     return replace(topology, resources=(*topology.resources, *lists)) if lists else topology

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from testbed.engine import preflight
+from testbed.engine import conntrack, preflight
 from testbed.engine.errors import RealiseError
 from testbed.engine.preflight import Check, DelayLine
 
@@ -151,11 +151,11 @@ def test_connection_tracking_that_nobody_has_used_yet_is_loaded(monkeypatch, tmp
 
         return run
 
-    monkeypatch.setattr(preflight.subprocess, "run", answers(0))
-    preflight.load_connection_tracking(tmp_path)
+    monkeypatch.setattr(conntrack.subprocess, "run", answers(0))
+    conntrack.load_connection_tracking(tmp_path)
     assert not tried  # it is there
-    preflight.load_connection_tracking(tmp_path / "absent")
+    conntrack.load_connection_tracking(tmp_path / "absent")
     assert tried == [(["nft", "-f", "-"], True)]
-    monkeypatch.setattr(preflight.subprocess, "run", answers(1))
+    monkeypatch.setattr(conntrack.subprocess, "run", answers(1))
     with pytest.raises(RealiseError, match="no such module"):
-        preflight.load_connection_tracking(tmp_path / "absent")
+        conntrack.load_connection_tracking(tmp_path / "absent")

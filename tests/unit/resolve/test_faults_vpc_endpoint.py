@@ -78,3 +78,8 @@ def test_a_region_that_nothing_uses_runs_no_services():
     plain = with_(without=[r.id for r in BASE.resources if isinstance(r, (Bucket, VpcEndpoint))] + ["rtb-peer", "sg-app", "app"])
     assert resolve(plain).regions[0].aws_services == ()
     assert any(isinstance(resource, Subnet) for resource in plain.resources)
+
+
+def test_what_aws_keeps_is_not_kept_twice_when_a_resolved_topology_changes():
+    topology = resolve(BASE).topology
+    assert resolve(topology).topology.resources == topology.resources
