@@ -31,7 +31,7 @@ def attack(lab: CheckedLab, kind: Kind, packets: int, seconds: float, learn_s: f
 def test_a_syn_flood_breaks_at_the_edge(lab: CheckedLab) -> None:
     """A SYN flood on shop.example.com gets to an edge location and no further, and every honest connection is made."""
     edges = {address.ip for link in lab.plan.links for end in (link.a, link.b) for address in end.addresses if lab.plan.node(end.node).kind is NodeKind.EDGE_LOCATION}
-    assert address_of_shop(lab) in edges, f"{SHOP} leads to {address_of_shop(lab)}, which is no edge location"
+    assert lab.soon(lambda: address_of_shop(lab) in edges), f"{SHOP} leads to {address_of_shop(lab)}, which is no edge location"
     with lab.capture("igw-shop", filter=f"src net {DARK}") as inside:
         report = attack(lab, Kind.SYN_FLOOD, 600, 0.6)
     assert not inside.packets, f"{len(inside.packets)} packets of the flood came as far as the VPC"
