@@ -15,24 +15,24 @@ import resource
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).parents[2]
 SIZES = (10, 100, 1000, 5000)
 LARGEST = "TESTBED_BENCH_ATTACHMENTS"
-PLOT = Path("tgw.svg")
 
 
-def measure(plot: Path = PLOT) -> list[dict[str, Any]]:
-    """Rows of {"name", "value", "unit", "against", "goal", "met"}, and the plot."""
+def measure(plot: Path | None = None) -> list[dict[str, Any]]:
+    """Rows of {"name", "value", "unit", "against", "goal", "met"}, and the plot if there is a file for it."""
     largest = int(os.environ.get(LARGEST, SIZES[-1]))
     sizes = sorted({*(size for size in SIZES if size < largest), largest})
     found = {size: _in_own_process("ours", size) for size in sizes}
     floors = {size: _in_own_process("floor", size) for size in (100, largest)}
     most, few, hundred = found[largest], found[10], found[100]
-    draw(found, floors, plot)
+    if plot is not None:
+        draw(found, floors, plot)
     each = f"{1000 * most['build_s'] / largest:.2f} ms each; 100: {1000 * hundred['build_s'] / 100:.2f}"
     return [
         _row(f"building {largest} attachments, to the floor", most["build_s"] / floors[largest]["build_s"], "x", f"raw netlink and nfnetlink ({floors[largest]['build_s']:.2f} s; ours {most['build_s']:.2f})", 2.0),
@@ -171,7 +171,7 @@ def run_floor(size: int) -> dict[str, float]:
 
     plan = plan_of(size)
     sandbox.enter()
-    recorded = _recorded(next(node for node in plan.nodes if node.kind == "fabric"))
+    recorded = _recorded(next(node for node in plan.nodes if node.kind == "fabric"), plan.links)
     before = used_kib()
     began = time.perf_counter()
     spaces: dict[str, tuple[int, Any, dict[str, int], Any]] = {}
@@ -203,17 +203,21 @@ def run_floor(size: int) -> dict[str, float]:
     return {"build_s": time.perf_counter() - began, "kib": (used_kib() - before) / size}
 
 
-def _recorded(node: Any) -> bytes:
-    """One VPC's ruleset as a batch that makes it anew: loaded once, read back from the kernel, with what only an answer has taken out."""
+def _recorded(node: Any, links: Sequence[Any]) -> bytes:
+    """One VPC's ruleset as a batch that makes it anew: loaded once, where the devices are that it names, and read back from the kernel, with what only an answer has taken out."""
     import struct
 
-    from testbed.engine import syscalls
+    from testbed.engine import netlink, syscalls
     from testbed.engine.nft import load
     from testbed.engine.rulesets import nftables_socket
     from testbed.engine.ttl import keep_ttl
 
     syscalls.unshare(syscalls.CLONE_NEWNET)
     space = os.open("/proc/thread-self/ns/net", os.O_RDONLY)
+    devices, wired = netlink.Batch(), netlink.Socket()
+    for number, end in enumerate(end for link in links for end in (link.a, link.b) if end.node == node.name):
+        devices.veth(netlink.VethEnd(end.name, space, end.mac, end.mtu_bytes), netlink.VethEnd(f"other-{number}", space, f"02:ff:00:00:00:{number:02x}", end.mtu_bytes))
+    wired.send(devices)
     opened = nftables_socket()
     keep_ttl(opened)
     load(node.ruleset, space)
